@@ -1,0 +1,1 @@
+//! bad_channels: to be written.

@@ -1,0 +1,1 @@
+//! butterworth: to be written.

@@ -1,0 +1,1 @@
+//! decimate: to be written.

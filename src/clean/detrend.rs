@@ -1,0 +1,1 @@
+//! detrend: to be written.

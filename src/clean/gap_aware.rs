@@ -1,0 +1,1 @@
+//! gap_aware: to be written.

@@ -1,0 +1,16 @@
+//! Rooms of work: one method per file. Each file holds its config (as in a recipe) and the Stage, Step or Fit it builds.
+
+pub mod bad_channels;
+pub mod baseline;
+pub mod butterworth;
+pub mod decimate;
+pub mod detect;
+pub mod detrend;
+pub mod fir;
+pub mod gap_aware;
+pub mod pulse;
+pub mod reference;
+pub mod reject;
+pub mod resample;
+pub mod spline;
+pub mod stft;

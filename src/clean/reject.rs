@@ -1,0 +1,1 @@
+//! reject: to be written.

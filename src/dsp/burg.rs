@@ -1,0 +1,1 @@
+//! burg: to be written.

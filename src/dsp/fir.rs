@@ -1,0 +1,1 @@
+//! fir: to be written.

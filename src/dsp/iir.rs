@@ -1,0 +1,1 @@
+//! iir: to be written.

@@ -1,0 +1,1 @@
+//! interpolate: to be written.

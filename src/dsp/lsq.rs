@@ -1,0 +1,1 @@
+//! lsq: to be written.

@@ -1,0 +1,1 @@
+//! sphere: to be written.

@@ -1,0 +1,1 @@
+//! spline: to be written.

@@ -1,0 +1,133 @@
+//! What `build` hands to every part, and how parts report all their problems at once.
+
+use crate::signal::{Channel, EventName};
+use crate::unit::{Clock, window_offsets};
+use std::fmt;
+use std::sync::Arc;
+
+/// Shape of the epochs that a Step or a Marker sees.
+#[derive(Debug, Clone)]
+pub struct EpochInfo {
+    /// Clock of the samples.
+    pub clock: Clock,
+    /// Channels in order.
+    pub channels: Arc<[Channel]>,
+    /// Offset of the first sample from the event's sample.
+    pub first: i64,
+    /// Samples per channel.
+    pub len: usize,
+    /// Number of conditions.
+    pub conditions: usize,
+}
+
+impl EpochInfo {
+    /// Rate in Hz.
+    pub fn rate_hz(&self) -> f64 {
+        self.clock.rate_hz()
+    }
+
+    /// The index range of a window in ms, clipped to the epoch; `None` when nothing is left.
+    pub fn window(&self, window_ms: [f64; 2]) -> Option<std::ops::Range<usize>> {
+        crate::signal::window_range(window_ms, self.rate_hz(), self.first, self.len)
+    }
+
+    /// The index range of a window that must lie wholly inside the epoch and hold a sample; else a problem at `key`.
+    pub fn window_inside(
+        &self,
+        key: &str,
+        window_ms: [f64; 2],
+        problems: &mut Problems,
+    ) -> Option<std::ops::Range<usize>> {
+        let span = |i: i64| i as f64 * 1e3 / self.rate_hz();
+        match window_offsets(window_ms, self.rate_hz()) {
+            Some((lo, hi)) if lo >= self.first && hi < self.first + self.len as i64 => {
+                Some((lo - self.first) as usize..(hi - self.first + 1) as usize)
+            }
+            Some(_) => {
+                let (a, b) = (span(self.first), span(self.first + self.len as i64 - 1));
+                problems
+                    .add(key, format!("{}…{} ms leaves the epoch, which is {a}…{b} ms", window_ms[0], window_ms[1]));
+                None
+            }
+            None => {
+                problems
+                    .add(key, format!("{}…{} ms holds no sample at {} Hz", window_ms[0], window_ms[1], self.rate_hz()));
+                None
+            }
+        }
+    }
+
+    /// Which channels are EEG.
+    pub fn is_eeg(&self, channel: usize) -> bool {
+        self.channels[channel].kind == crate::signal::ChannelKind::Eeg
+    }
+}
+
+/// What parts may need to know beyond their input; earlier parts add what later ones must respect.
+#[derive(Debug, Clone, Default)]
+pub struct BuildContext {
+    /// Events that carry a pulse: the pulse Stage bridges them.
+    pub pulses: Vec<EventName>,
+    /// An event may be cued this many ticks after its own sample was pushed.
+    pub late_ticks: u64,
+    /// Line frequency, where known.
+    pub line_hz: Option<f64>,
+    /// Windows in ms around each pulse that have been bridged (the pulse Stage adds its own).
+    pub bridged_ms: Vec<[f64; 2]>,
+    /// Names of the channels said to be bad on the command line.
+    pub bad: Vec<String>,
+    /// Seed of everything drawn at random.
+    pub seed: u64,
+}
+
+/// Something wrong in a recipe, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// `stream[1].band_hz`.
+    pub path: String,
+    /// What is wrong, with both numbers.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Collects every problem of a recipe.
+#[derive(Debug, Default)]
+pub struct Problems {
+    place: String,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// From now on problems are reported under this part of the recipe, `stream[1]` say.
+    pub fn enter(&mut self, place: impl Into<String>) {
+        self.place = place.into();
+    }
+
+    /// A problem with key `key` (may be empty) of the current part.
+    pub fn add(&mut self, key: &str, message: impl Into<String>) {
+        let dot = if self.place.is_empty() || key.is_empty() { "" } else { "." };
+        self.list.push(Problem { path: format!("{}{dot}{key}", self.place), message: message.into() });
+    }
+
+    /// All problems so far.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// `Err` with all problems, one per line, when there are any.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn into_result(self) -> crate::Result<()> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = self.list.iter().map(ToString::to_string).collect();
+        Err(crate::Error::usage(lines.join("\n")))
+    }
+}

@@ -1,0 +1,53 @@
+//! Look at everything, then freeze: calibrate, freeze, run.
+
+use super::{BuildContext, EpochInfo, Problems, Step};
+use crate::Result;
+use crate::signal::Epoch;
+use serde::{Deserialize, Serialize};
+
+/// What a Fit learnt, as plain data that can be saved and used live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The Fit's name in recipes.
+    pub name: String,
+    /// Channels it was fitted on, by name.
+    pub channels: Vec<String>,
+    /// The learnt values.
+    pub values: serde_json::Value,
+}
+
+/// Epochs that can be read as often as a Fit likes.
+pub trait Rewind {
+    /// Back to the first epoch.
+    ///
+    /// # Errors
+    /// When the spool fails.
+    fn rewind(&mut self) -> Result<()>;
+
+    /// The next epoch into `out`; `false` at the end.
+    ///
+    /// # Errors
+    /// When the spool fails.
+    fn next(&mut self, out: &mut Epoch) -> Result<bool>;
+}
+
+/// Looks at everything, then freezes into a Step.
+pub trait Fit: Send {
+    /// Reads the spool as often as it needs, and learns.
+    ///
+    /// # Errors
+    /// When the data cannot support the fit (too few epochs, no channel left).
+    fn fit(&mut self, spool: &mut dyn Rewind) -> Result<Model>;
+
+    /// The Step that applies a model.
+    ///
+    /// # Errors
+    /// When the model is not of this Fit or these channels.
+    fn freeze(&self, model: &Model) -> Result<Box<dyn Step>>;
+}
+
+/// A Fit's plain-data description, as it stands in a recipe.
+pub trait FitConfig {
+    /// Plans; reports every problem at once. `None` exactly when it reported one.
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Fit>>;
+}

@@ -1,0 +1,50 @@
+//! Measure: accumulate, and report at any moment.
+
+use super::{BuildContext, EpochInfo, Problems};
+use crate::signal::{Averages, Epoch};
+use crate::table::{Table, TableSpec};
+
+/// What a Marker may look at when it reports.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// Shape, channels and clock of the epochs.
+    pub input: &'a EpochInfo,
+    /// Which channels enter references, rejections and GMFA: EEG and not bad.
+    pub enters: &'a [bool],
+    /// Which channels are bad (and not interpolated): their cells stay empty.
+    pub bad: &'a [bool],
+    /// Condition names, in order of first appearance.
+    pub conditions: &'a [String],
+    /// Running sums of the kept epochs, one per condition.
+    pub averages: &'a [Averages],
+}
+
+/// Accumulates kept epochs and can be read at any moment. What is a function of the averages alone needs no `observe`:
+/// the engine keeps one [`Averages`] per condition for all markers.
+pub trait Marker: Send {
+    /// A kept epoch. Quiet: no allocation, lock, log or panic.
+    fn observe(&mut self, _epoch: &Epoch) {}
+
+    /// The tables as of now. May allocate; never called from `push`.
+    fn report(&self, report: &Report<'_>) -> Vec<Table>;
+
+    /// Moves rows that grow with time (one per trial) out of the marker's bounded queue; called between pushes.
+    fn drain(&mut self, _out: &mut Vec<Table>) {}
+
+    /// Forgets all epochs.
+    fn reset(&mut self) {}
+
+    /// Bytes of its buffers, for `check`.
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// A Marker's plain-data description, as it stands in a recipe.
+pub trait MarkerConfig {
+    /// The tables it fills.
+    fn tables(&self) -> &'static [&'static TableSpec];
+
+    /// Plans and allocates; reports every problem at once. `None` exactly when it reported one.
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>>;
+}

@@ -1,0 +1,23 @@
+//! The verbs: what may happen to a recording between its door and a table. Traits and the cutter, no algorithms.
+//!
+//! | verb | sees | does |
+//! |---|---|---|
+//! | [`Source`] | a file, a memory | yields [`Block`](crate::signal::Block)s |
+//! | [`Stage`] | an endless stream of blocks | filters, resamples, bridges pulses |
+//! | [`Step`] | one epoch | changes it in place, or drops it with a [`Reason`] |
+//! | [`Fit`] | everything once, from a spool | freezes into a [`Step`] through a [`Model`] |
+//! | [`Marker`] | kept epochs and their averages | reports [`Table`](crate::table::Table)s at any moment |
+
+mod build;
+mod fit;
+mod marker;
+mod source;
+mod stage;
+mod step;
+
+pub use build::{BuildContext, EpochInfo, Problem, Problems};
+pub use fit::{Fit, FitConfig, Model, Rewind};
+pub use marker::{Marker, MarkerConfig, Report};
+pub use source::{Source, read_all};
+pub use stage::{Stage, StageConfig};
+pub use step::{Reason, Step, StepConfig, Verdict};

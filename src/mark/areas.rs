@@ -1,0 +1,1 @@
+//! areas: to be written.

@@ -1,0 +1,1 @@
+//! peaks: to be written.

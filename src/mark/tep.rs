@@ -1,0 +1,1 @@
+//! tep: to be written.

@@ -1,0 +1,1 @@
+//! trial_values: to be written.

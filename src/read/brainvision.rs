@@ -1,0 +1,1 @@
+//! brainvision: to be written.

@@ -1,0 +1,1 @@
+//! edf: to be written.

@@ -1,0 +1,1 @@
+//! TOML ⇄ plain structs, and the parts they build.

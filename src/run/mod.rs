@@ -1,0 +1,1 @@
+//! The engine: pipeline, one file, many files.

@@ -1,0 +1,1 @@
+//! montage: to be written.

@@ -1,0 +1,4 @@
+//! Recordings with a known truth.
+
+pub mod background;
+pub mod tms;

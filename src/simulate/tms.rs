@@ -1,0 +1,1 @@
+//! tms: to be written.

@@ -1,0 +1,3 @@
+//! Doors out for signals.
+
+pub mod brainvision;
