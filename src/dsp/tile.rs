@@ -1,1 +1,208 @@
-//! tile: to be written.
+//! Recursive filters over tiles of eight channels: the hot loop of every filter Stage.
+//!
+//! A cascade is latency-bound on one channel; eight neighbouring channels fill the vector unit, so that a sample of eight
+//! costs hardly more than a sample of one. All sections of a cascade (four at a time) run on a sample while it is in
+//! registers: measured twice as fast as section after section over a chunk that stays in the first-level cache.
+//!
+//! Compiled for several instruction sets and chosen at run time. There are no fused multiply–adds, and lanes never mix:
+//! the bits are those of [`sosfilt`](super::iir::sosfilt), whatever the CPU and however the data are cut.
+
+use super::iir::{Section, Sos, State};
+use multiversion::multiversion;
+
+/// Channels per tile.
+pub const LANES: usize = 8;
+
+/// One sample of eight neighbouring channels.
+pub type Lanes = [f64; LANES];
+
+/// State of one section for eight channels.
+pub type TileState = [Lanes; 2];
+
+/// Sections that run on a sample at once: what the registers hold.
+const AT_ONCE: usize = 4;
+
+/// Samples of a chunk that longer cascades pass four sections at a time: 8 KiB, a quarter of a first-level cache.
+const CHUNK: usize = 128;
+
+/// Puts `state` (one entry per section) into the steady state of a constant `level`, given [`Sos::steady_state`].
+pub fn settle(steady: &[State], level: &Lanes, state: &mut [TileState]) {
+    for (state, steady) in state.iter_mut().zip(steady) {
+        *state = steady.map(|s| level.map(|v| s * v));
+    }
+}
+
+/// Filters `data` in place, forward in time; `state` (one entry per section) is carried on.
+pub fn forward(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
+    forward_any(sos, state, data);
+}
+
+/// Filters `data` in place, backward in time: the last sample first.
+pub fn backward(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
+    backward_any(sos, state, data);
+}
+
+/// Runs backward over `data` for the sake of `state` alone.
+pub fn backward_over(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
+    let mut copy = [[0.0; LANES]; CHUNK];
+    for chunk in data.rchunks(CHUNK) {
+        let copy = &mut copy[..chunk.len()];
+        copy.copy_from_slice(chunk);
+        backward_any(sos, state, copy);
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn forward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
+    for chunk in data.chunks_mut(chunk(sos)) {
+        cascade::<false>(sos, state, chunk);
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn backward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
+    for chunk in data.rchunks_mut(chunk(sos)) {
+        cascade::<true>(sos, state, chunk);
+    }
+}
+
+/// Only a cascade that needs several goes is worth cutting.
+fn chunk(sos: &Sos) -> usize {
+    if sos.sections().len() > AT_ONCE { CHUNK } else { usize::MAX }
+}
+
+#[inline(always)]
+fn cascade<const BACK: bool>(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
+    let mut gain = sos.gain();
+    for (sections, state) in sos.sections().chunks(AT_ONCE).zip(state.chunks_mut(AT_ONCE)) {
+        match sections.len() {
+            1 => run::<1, BACK>(gain, sections, state, data),
+            2 => run::<2, BACK>(gain, sections, state, data),
+            3 => run::<3, BACK>(gain, sections, state, data),
+            _ => run::<4, BACK>(gain, sections, state, data),
+        }
+        gain = 1.0;
+    }
+}
+
+#[inline(always)]
+fn run<const S: usize, const BACK: bool>(
+    gain: f64,
+    sections: &[Section],
+    state: &mut [TileState],
+    data: &mut [Lanes],
+) {
+    let (Some(sections), Some(carried)) = (sections.first_chunk::<S>(), state.first_chunk_mut::<S>()) else { return };
+    let a = sections.map(|s| s.a);
+    let c = sections.map(|s| s.excess());
+    let mut state = *carried;
+    let mut sample = |x: &mut Lanes| {
+        for v in x.iter_mut() {
+            *v *= gain;
+        }
+        for k in 0..S {
+            let [s, t] = state[k];
+            for l in 0..LANES {
+                let v = x[l];
+                x[l] = v + s[l];
+                state[k][0][l] = (c[k][0] * v + t[l]) - a[k][0] * s[l];
+                state[k][1][l] = c[k][1] * v - a[k][1] * s[l];
+            }
+        }
+    };
+    if BACK { data.iter_mut().rev().for_each(&mut sample) } else { data.iter_mut().for_each(&mut sample) }
+    *carried = state;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::iir::{Band, butterworth, sosfilt};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn noise(n: usize) -> Vec<Lanes> {
+        let mut s = 7_u64;
+        let mut next = || {
+            s = (1_664_525 * s + 1_013_904_223) & 0xFFFF_FFFF;
+            s as f64 / 4_294_967_296.0 - 0.5
+        };
+        (0..n).map(|_| std::array::from_fn(|_| next())).collect()
+    }
+
+    fn bits(data: &[Lanes]) -> Vec<[u64; LANES]> {
+        data.iter().map(|x| x.map(f64::to_bits)).collect()
+    }
+
+    #[test]
+    fn tiles_give_the_bits_of_one_channel_in_both_directions() {
+        for order in [1, 2, 3, 4, 5, 9] {
+            for band in [Band::Low(80.0), Band::Band(1.0, 80.0), Band::Stop(48.0, 52.0)] {
+                let sos = butterworth(order, band, 1000.0).unwrap();
+                let input = noise(777);
+                let steady = sos.steady_state();
+                let mut state = vec![[[0.0; LANES]; 2]; sos.sections().len()];
+                let (mut ahead, mut back) = (input.clone(), input.clone());
+                settle(&steady, &input[0], &mut state);
+                forward(&sos, &mut state, &mut ahead);
+                settle(&steady, &input[776], &mut state);
+                backward(&sos, &mut state, &mut back);
+                for l in 0..LANES {
+                    let mut one: Vec<_> = input.iter().map(|x| x[l]).collect();
+                    let mut state: Vec<_> = steady.iter().map(|s| s.map(|v| v * one[0])).collect();
+                    sosfilt(&sos, &mut one, &mut state);
+                    assert!(one.iter().zip(&ahead).all(|(a, b)| a.to_bits() == b[l].to_bits()), "order {order} {band:?}");
+                    let mut one: Vec<_> = input.iter().rev().map(|x| x[l]).collect();
+                    let mut state: Vec<_> = steady.iter().map(|s| s.map(|v| v * one[0])).collect();
+                    sosfilt(&sos, &mut one, &mut state);
+                    assert!(one.iter().zip(back.iter().rev()).all(|(a, b)| a.to_bits() == b[l].to_bits()));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_do_not_matter(cuts in proptest::collection::vec(0_usize..600, 0..8), order in 1_usize..7) {
+            let sos = butterworth(order, Band::Band(3.0, 80.0), 1000.0).unwrap();
+            let mut cuts = cuts;
+            cuts.extend([0, 600]);
+            cuts.sort_unstable();
+            let fresh = vec![[[0.0; LANES]; 2]; sos.sections().len()];
+            let (mut whole, mut parts) = (noise(600), noise(600));
+            forward(&sos, &mut fresh.clone(), &mut whole);
+            let mut state = fresh.clone();
+            cuts.windows(2).for_each(|w| forward(&sos, &mut state, &mut parts[w[0]..w[1]]));
+            prop_assert_eq!(bits(&whole), bits(&parts));
+            let (mut one, mut other) = (fresh.clone(), fresh.clone());
+            let unchanged = parts.clone();
+            backward_over(&sos, &mut other, &parts);
+            prop_assert_eq!(bits(&unchanged), bits(&parts));
+            backward(&sos, &mut state.clone(), &mut whole);
+            backward(&sos, &mut one, &mut parts);
+            for (a, b) in one.iter().zip(&other) {
+                prop_assert_eq!(bits(a), bits(b));
+            }
+            let mut parts = unchanged;
+            let mut state = fresh;
+            cuts.windows(2).rev().for_each(|w| backward(&sos, &mut state, &mut parts[w[0]..w[1]]));
+            backward(&sos, &mut one, &mut []);
+            for (a, b) in one.iter().zip(&state) {
+                prop_assert_eq!(bits(a), bits(b));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lane_with_nan_leaves_the_others_alone() {
+        let sos = butterworth(2, Band::Band(1.0, 80.0), 1000.0).unwrap();
+        let mut state = vec![[[0.0; LANES]; 2]; 2];
+        let (mut clean, mut dirty) = (noise(300), noise(300));
+        dirty[40][3] = f64::NAN;
+        forward(&sos, &mut state.clone(), &mut clean);
+        forward(&sos, &mut state, &mut dirty);
+        for (i, (a, b)) in clean.iter().zip(&dirty).enumerate() {
+            assert!((0..LANES).filter(|&l| l != 3).all(|l| a[l].to_bits() == b[l].to_bits()));
+            assert_eq!(b[3].is_nan(), i >= 40);
+        }
+    }
+}
