@@ -51,6 +51,23 @@ pub fn position_of(label: &str) -> Option<[f64; 3]> {
     if label.reference.is_some_and(is_scalp) { None } else { Some(place) }
 }
 
+/// All 345 labels of the 10-05 system, row after row from nasion to inion, each row from left to right.
+pub fn labels() -> Vec<String> {
+    let mut labels = Vec::with_capacity(345);
+    for (row, (crown, edge)) in ROWS.iter().enumerate() {
+        let row_name = |column: i32| if column.abs() > 6 { edge } else { crown }.replace("FP", "Fp");
+        // half columns from the midline, negative on the left: 10 are five columns
+        let last: i32 = if (3..18).contains(&row) { 10 } else { 2 };
+        for column in -last..=last {
+            let half = if column % 2 == 0 { "" } else { "h" };
+            let number = (column.abs() + 1) / 2 * 2 - i32::from(column < 0);
+            let column_name = if column == 0 { "z".to_owned() } else { format!("{number}{half}") };
+            labels.push(row_name(column) + &column_name);
+        }
+    }
+    labels
+}
+
 /// What a channel measures, judged by its own label and unit alone; [`settle`] sees the whole recording and knows more.
 ///
 /// EEG is a label of the 10-05 system (mastoids and ear lobes included: they are scalp-side electrodes that a
@@ -369,28 +386,16 @@ mod tests {
     use nalgebra::{Matrix3, Vector3};
     use std::collections::HashSet;
 
-    fn all_labels() -> Vec<String> {
-        let mut labels = Vec::new();
-        for (row, (crown, edge)) in ROWS.iter().enumerate() {
-            labels.push(format!("{crown}z"));
-            let last = if (3..18).contains(&row) { 10 } else { 2 };
-            for number in 1..=last {
-                for half in ["", "h"] {
-                    let column = f64::from((number + 1) / 2) - if half.is_empty() { 0.0 } else { 0.5 };
-                    labels.push(format!("{}{number}{half}", if column > 3.0 { edge } else { crown }));
-                }
-            }
-        }
-        labels
-    }
-
     fn angle(a: [f64; 3], b: [f64; 3]) -> f64 {
         Vector3::from(a).angle(&Vector3::from(b)).to_degrees()
     }
 
     #[test]
     fn the_system_has_345_places_all_apart_on_the_unit_sphere() {
-        let labels = all_labels();
+        let labels = labels();
+        for known in ["Fp1", "AFp10h", "FCC5h", "FTT7h", "T7", "TP9", "CPPz", "OI2h", "Nz"] {
+            assert!(labels.contains(&known.to_owned()), "{known}");
+        }
         assert_eq!(labels.iter().collect::<HashSet<_>>().len(), 345);
         let places: Vec<_> = labels.iter().map(|l| position_of(l).unwrap_or_else(|| panic!("{l}"))).collect();
         for (i, a) in places.iter().enumerate() {
