@@ -1,1 +1,1 @@
-//! tms: to be written.
+//! a
