@@ -1,1 +1,1 @@
-//! peaks: to be written.
+//! peaks
