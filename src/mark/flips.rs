@@ -73,7 +73,7 @@ impl FlipSums {
             }
         }
         for (tiles, series) in self.batch.chunks_exact_mut(self.tiles_per_channel * BATCH).zip(channels) {
-            let values = &series[self.range.clone()];
+            let values = series.get(self.range.clone()).unwrap_or_default();
             for (tile, part) in tiles.iter_mut().skip(self.waiting).step_by(BATCH).zip(values.chunks(TILE)) {
                 tile[..part.len()].copy_from_slice(part);
             }

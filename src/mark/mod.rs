@@ -7,6 +7,8 @@ pub mod areas;
 pub mod component;
 pub mod field;
 mod flips;
+#[cfg(test)]
+mod kit;
 pub mod pairs;
 pub mod peaks;
 pub mod quality;
