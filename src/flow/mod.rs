@@ -19,7 +19,7 @@ mod step;
 pub use build::{BuildContext, EpochInfo, Problem, Problems};
 pub use cutter::{Due, MAX_PENDING, Ring, Schedule, Trigger};
 pub use fit::{Fit, FitConfig, Model, Rewind};
-pub use marker::{Marker, MarkerConfig, Report};
+pub use marker::{ConditionFacts, Marker, MarkerConfig, Report};
 pub use source::{Source, read_all};
 pub use stage::{Stage, StageConfig};
 pub use step::{Reason, Step, StepConfig, Verdict};

@@ -1,1 +1,1 @@
-//! areas: to be written.
+//! areas

@@ -1,1 +1,1 @@
-//! field: to be written.
+//! field

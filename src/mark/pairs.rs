@@ -1,1 +1,1 @@
-//! pairs: to be written.
+//! pairs

@@ -1,1 +1,1 @@
-//! quality: to be written.
+//! quality

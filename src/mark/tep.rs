@@ -1,1 +1,1 @@
-//! tep: to be written.
+//! tep

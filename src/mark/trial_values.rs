@@ -1,1 +1,1 @@
-//! trial_values: to be written.
+//! trial_values
