@@ -19,5 +19,5 @@ mod tables;
 pub use epochs::TrialRow;
 pub use input::Input;
 pub use pipeline::{Models, Pipeline, StageReport};
-pub use recording::{Analysis, Options, analyse};
+pub use recording::{Analysis, Options, all_results, analyse};
 pub use tables::{CHANNELS, TRIALS, all_tables};

@@ -2,7 +2,7 @@
 
 use super::events;
 use super::pipeline::Feed;
-use super::{Input, Models, Pipeline, tables};
+use super::{Input, Models, Pipeline, TrialRow, tables};
 use crate::clean::detect::Detect;
 use crate::flow::Source;
 use crate::read::probe::{self, OpenOptions};
@@ -125,9 +125,7 @@ pub fn analyse_source(
         let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
         session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
     }
-    let mut out = vec![tables::trials(rows, &session.input.info.channels)];
-    out.extend(pipeline.report());
-    merge_drained(&mut out, drained);
+    let out = all_results(&pipeline, rows, drained);
     let conditions = pipeline.conditions();
     clock.lap("report");
     Ok(Analysis {
@@ -141,14 +139,18 @@ pub fn analyse_source(
     })
 }
 
-/// Rows that left a marker while the recording ran, joined into one table per name.
-fn merge_drained(out: &mut Vec<Table>, drained: Vec<Table>) {
+/// All tables of a finished pipeline: `trials` and `channels` first, then the markers'. `rows` and `drained` are what
+/// [`Pipeline::drain`] and [`Pipeline::finish`] gave.
+pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>) -> Vec<Table> {
+    let mut out = vec![tables::trials(rows, &pipeline.epoch_info().channels)];
+    out.extend(pipeline.report());
     for table in drained {
         match out.iter_mut().find(|t| t.name() == table.name()) {
             Some(whole) => whole.append(table),
             None => out.push(table),
         }
     }
+    out
 }
 
 /// A recipe whose open questions have been settled for one recording.
