@@ -9,6 +9,7 @@
 
 use super::iir::{Section, Sos, State};
 use multiversion::multiversion;
+use std::borrow::BorrowMut;
 
 /// Channels per tile.
 pub const LANES: usize = 8;
@@ -44,25 +45,39 @@ pub fn backward(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
 
 /// Runs backward over `data` for the sake of `state` alone.
 pub fn backward_over(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
-    let mut copy = [[0.0; LANES]; CHUNK];
-    for chunk in data.rchunks(CHUNK) {
-        let copy = &mut copy[..chunk.len()];
-        copy.copy_from_slice(chunk);
-        backward_any(sos, state, copy);
-    }
+    backward_over_any(sos, state, data);
 }
 
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn forward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     for chunk in data.chunks_mut(chunk(sos)) {
-        cascade::<false>(sos, state, chunk);
+        for (gain, sections, state) in goes(sos, state) {
+            pass(gain, sections, state, chunk.iter_mut());
+        }
     }
 }
 
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn backward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     for chunk in data.rchunks_mut(chunk(sos)) {
-        cascade::<true>(sos, state, chunk);
+        for (gain, sections, state) in goes(sos, state) {
+            pass(gain, sections, state, chunk.iter_mut().rev());
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn backward_over_any(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
+    if sos.sections().len() <= AT_ONCE {
+        return pass(sos.gain(), sos.sections(), state, data.iter().rev().copied());
+    }
+    let mut copy = [[0.0; LANES]; CHUNK];
+    for chunk in data.rchunks(CHUNK) {
+        let copy = &mut copy[..chunk.len()];
+        copy.copy_from_slice(chunk);
+        for (gain, sections, state) in goes(sos, state) {
+            pass(gain, sections, state, copy.iter_mut().rev());
+        }
     }
 }
 
@@ -71,47 +86,63 @@ fn chunk(sos: &Sos) -> usize {
     if sos.sections().len() > AT_ONCE { CHUNK } else { usize::MAX }
 }
 
+/// Four sections at a time with their states; the first go applies the gain.
+fn goes<'a>(sos: &'a Sos, state: &'a mut [TileState]) -> impl Iterator<Item = (f64, &'a [Section], &'a mut [TileState])> {
+    let gains = std::iter::once(sos.gain()).chain(std::iter::repeat(1.0));
+    let parts = sos.sections().chunks(AT_ONCE).zip(state.chunks_mut(AT_ONCE));
+    gains.zip(parts).map(|(gain, (sections, state))| (gain, sections, state))
+}
+
+/// Runs at most four sections over samples that are changed in place (`&mut Lanes`) or thrown away (`Lanes`).
 #[inline(always)]
-fn cascade<const BACK: bool>(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
-    let mut gain = sos.gain();
-    for (sections, state) in sos.sections().chunks(AT_ONCE).zip(state.chunks_mut(AT_ONCE)) {
-        match sections.len() {
-            1 => run::<1, BACK>(gain, sections, state, data),
-            2 => run::<2, BACK>(gain, sections, state, data),
-            3 => run::<3, BACK>(gain, sections, state, data),
-            _ => run::<4, BACK>(gain, sections, state, data),
-        }
-        gain = 1.0;
+fn pass<X: BorrowMut<Lanes>>(
+    gain: f64,
+    sections: &[Section],
+    state: &mut [TileState],
+    data: impl Iterator<Item = X>,
+) {
+    match sections.len() {
+        1 => run::<1, X>(gain, sections, state, data),
+        2 => run::<2, X>(gain, sections, state, data),
+        3 => run::<3, X>(gain, sections, state, data),
+        _ => run::<4, X>(gain, sections, state, data),
     }
 }
 
 #[inline(always)]
-fn run<const S: usize, const BACK: bool>(
+fn run<const S: usize, X: BorrowMut<Lanes>>(
     gain: f64,
     sections: &[Section],
     state: &mut [TileState],
-    data: &mut [Lanes],
+    data: impl Iterator<Item = X>,
 ) {
     let (Some(sections), Some(carried)) = (sections.first_chunk::<S>(), state.first_chunk_mut::<S>()) else { return };
-    let a = sections.map(|s| s.a);
-    let c = sections.map(|s| s.excess());
+    let (c, a) = (sections.map(|s| s.excess()), sections.map(|s| s.a));
     let mut state = *carried;
-    let mut sample = |x: &mut Lanes| {
-        for v in x.iter_mut() {
-            *v *= gain;
-        }
-        for k in 0..S {
-            let [s, t] = state[k];
-            for l in 0..LANES {
-                let v = x[l];
-                x[l] = v + s[l];
-                state[k][0][l] = (c[k][0] * v + t[l]) - a[k][0] * s[l];
-                state[k][1][l] = c[k][1] * v - a[k][1] * s[l];
-            }
-        }
-    };
-    if BACK { data.iter_mut().rev().for_each(&mut sample) } else { data.iter_mut().for_each(&mut sample) }
+    for mut x in data {
+        sample(gain, &c, &a, &mut state, x.borrow_mut());
+    }
     *carried = state;
+}
+
+/// One sample of eight channels through `S` sections; the order of operations is that of one channel.
+#[inline(always)]
+fn sample<const S: usize>(gain: f64, c: &[[f64; 2]; S], a: &[[f64; 2]; S], state: &mut [TileState; S], x: &mut Lanes) {
+    for v in x.iter_mut() {
+        *v *= gain;
+    }
+    for ((c, a), state) in c.iter().zip(a).zip(state) {
+        let ([s, t], v) = (*state, *x);
+        for l in 0..LANES {
+            x[l] = v[l] + s[l];
+        }
+        for l in 0..LANES {
+            state[0][l] = (c[0] * v[l] + t[l]) - a[0] * s[l];
+        }
+        for l in 0..LANES {
+            state[1][l] = c[1] * v[l] - a[1] * s[l];
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,22 +204,15 @@ mod tests {
             let mut state = fresh.clone();
             cuts.windows(2).for_each(|w| forward(&sos, &mut state, &mut parts[w[0]..w[1]]));
             prop_assert_eq!(bits(&whole), bits(&parts));
-            let (mut one, mut other) = (fresh.clone(), fresh.clone());
-            let unchanged = parts.clone();
-            backward_over(&sos, &mut other, &parts);
-            prop_assert_eq!(bits(&unchanged), bits(&parts));
-            backward(&sos, &mut state.clone(), &mut whole);
-            backward(&sos, &mut one, &mut parts);
-            for (a, b) in one.iter().zip(&other) {
-                prop_assert_eq!(bits(a), bits(b));
-            }
-            let mut parts = unchanged;
-            let mut state = fresh;
-            cuts.windows(2).rev().for_each(|w| backward(&sos, &mut state, &mut parts[w[0]..w[1]]));
-            backward(&sos, &mut one, &mut []);
-            for (a, b) in one.iter().zip(&state) {
-                prop_assert_eq!(bits(a), bits(b));
-            }
+            // Backward: in one go, in parts, and for the state alone.
+            let (mut whole, mut parts) = (noise(600), noise(600));
+            let mut states = [fresh.clone(), fresh.clone(), fresh];
+            backward_over(&sos, &mut states[2], &whole);
+            backward(&sos, &mut states[0], &mut whole);
+            cuts.windows(2).rev().for_each(|w| backward(&sos, &mut states[1], &mut parts[w[0]..w[1]]));
+            prop_assert_eq!(bits(&whole), bits(&parts));
+            let ends = states.map(|state| bits(state.as_flattened()));
+            prop_assert!(ends[0] == ends[1] && ends[0] == ends[2]);
         }
     }
 
