@@ -104,19 +104,15 @@ impl Search {
     pub fn peak(&self, series: &[f64], component: &Component, polarity: Polarity) -> (Option<Peak>, usize) {
         let Some(window) = self.axis.window(component.window_ms) else { return (None, 0) };
         let (best, count) = self.rule.largest(series, window, polarity.sign());
-        let peak = best.map(|index| Peak {
-            index,
-            latency_ms: self.axis.time_ms(index),
-            amplitude_uv: series[index],
-        });
+        let peak = best.map(|index| Peak { index, latency_ms: self.axis.time_ms(index), amplitude_uv: series[index] });
         (peak, count)
     }
 
     /// Whether the peak lies within the neighbourhood of a limit of the window: it may belong to the next deflection.
     pub fn at_edge(&self, peak: &Peak, component: &Component) -> bool {
-        self.axis.window(component.window_ms).is_some_and(|w| {
-            peak.index < w.start + self.rule.neighbours || peak.index + self.rule.neighbours >= w.end
-        })
+        self.axis
+            .window(component.window_ms)
+            .is_some_and(|w| peak.index < w.start + self.rule.neighbours || peak.index + self.rule.neighbours >= w.end)
     }
 
     /// Distance in ms from the peak to the nearest bridged sample, 0 inside; `None` when nothing was bridged.
@@ -128,8 +124,8 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use super::super::series::tests::{axis, close, fixture_a, golden, lcg};
     use super::super::series::channel_mean;
+    use super::super::series::tests::{axis, close, fixture_a, golden, lcg};
     use super::*;
 
     fn component(name: &str, lo: f64, hi: f64, polarity: Polarity, nominal_ms: f64) -> Component {
@@ -195,7 +191,8 @@ mod tests {
     fn a_window_cuts_candidates_but_not_their_neighbours() {
         let series: Vec<f64> = (0..200).map(|i| -((i - 100) as f64).abs()).collect();
         let rule = PeakRule { neighbours: 5 };
-        for (window, found) in [(100..150, true), (50..101, true), (101..150, false), (50..100, false), (90..90, false)] {
+        for (window, found) in [(100..150, true), (50..101, true), (101..150, false), (50..100, false), (90..90, false)]
+        {
             assert_eq!(rule.largest(&series, window, 1.0).0.is_some(), found);
         }
         // a rise to the window's end is not a peak, and neither is what the series' end cuts

@@ -283,10 +283,12 @@ fn plain_label(label: &str) -> String {
 
 /// Refuses unknown keys with the nearest accepted name.
 fn check_keys(site: &toml::Table) -> Result<()> {
-    let refuse = |table: &toml::Table, at: &str, accepted: &[&str]| match table.keys().find(|k| !accepted.contains(&k.as_str())) {
-        Some(key) => Err(Error::usage(format!("{at}: unknown key `{key}`{}", did_you_mean(key, accepted)))),
-        None => Ok(()),
-    };
+    let refuse =
+        |table: &toml::Table, at: &str, accepted: &[&str]| match table.keys().find(|k| !accepted.contains(&k.as_str()))
+        {
+            Some(key) => Err(Error::usage(format!("{at}: unknown key `{key}`{}", did_you_mean(key, accepted)))),
+            None => Ok(()),
+        };
     refuse(site, "site", &["name", "pairs", "rois", "components"])?;
     for (list, accepted) in
         [("rois", ["name", "channels"].as_slice()), ("components", &["name", "polarity", "window_ms", "nominal_ms"])]
