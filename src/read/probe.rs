@@ -1,1 +1,126 @@
-//! probe: to be written.
+//! Which reader a file gets: by its first bytes, then by its name.
+
+use super::FileSource;
+use super::bytes::{ByteStore, DiskFolder, FileStore, read_vec};
+use super::{brainvision, edf};
+use crate::flow::Source;
+use crate::{Error, ErrorKind, Result, Warning};
+use std::path::Path;
+
+/// How to open a recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Codes of defects that may pass; each that does becomes a warning of the recording.
+    pub lenient: Vec<String>,
+}
+
+/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision.
+///
+/// # Errors
+/// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format that is
+/// not read, with a way to convert it; [`ErrorKind::Format`] when the bytes are not what the format says.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    open_file(path, options).map(|source| Box::new(source) as Box<dyn Source>).map_err(|e| e.at_path(path))
+}
+
+fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if path.is_dir() && extension == "mff" {
+        return Err(Error::unsupported("an EGI .mff folder is not read").with_hint(EXPORT));
+    }
+    let mut store = FileStore::open(path)?;
+    if store.is_empty() {
+        return Err(Error::new(ErrorKind::Input, "the file is empty")
+            .with_hint("copy it again from its source (git-annex and Git LFS leave such files until their content is fetched)"));
+    }
+    let length = store.len().min(256);
+    let head = read_vec(&mut store, 0, length)?;
+    let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    match format_of(&head, &extension)? {
+        Format::Edf => {
+            let mut source = edf::open(Box::new(store), &name, options)?;
+            let family = &source.recording().format[..3];
+            if matches!(&*extension, "edf" | "bdf" | "vhdr") && !family.eq_ignore_ascii_case(&extension) {
+                let message = format!("the file is called .{extension}, but its content is {family}; read as {family}");
+                source.warn(Warning::new("W_EXTENSION", message));
+            }
+            Ok(source)
+        }
+        Format::BrainVision => {
+            let length = store.len().min(brainvision::LONGEST_TEXT);
+            let text = read_vec(&mut store, 0, length)?;
+            brainvision::open(&text, &DiskFolder::of(path), &name, options)
+        }
+        Format::BrainVisionPart => {
+            let vhdr = path.with_extension("vhdr");
+            if !vhdr.is_file() {
+                return Err(Error::format("this is a part of a BrainVision recording, and its header is not beside it")
+                    .with_hint("name the .vhdr file, and keep .vhdr, .vmrk and .eeg together"));
+            }
+            open_file(&vhdr, options).map_err(|e| e.at_path(&vhdr))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Edf,
+    BrainVision,
+    BrainVisionPart,
+}
+
+const EXPORT: &str = "export it as EDF+ or BrainVision from the recording software, or convert it with MNE-Python: \
+                      mne.export.export_raw('out.vhdr', raw)";
+
+fn format_of(head: &[u8], extension: &str) -> Result<Format> {
+    let starts = |magic: &[u8]| head.starts_with(magic);
+    let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    let says = |what: &[u8]| text.windows(what.len()).take(48).any(|w| w.eq_ignore_ascii_case(what));
+    if starts(b"0       ") || (starts(b"\xFFBIOSEMI")) {
+        return Ok(Format::Edf);
+    }
+    if says(b"Data Exchange Header File") {
+        return Ok(Format::BrainVision);
+    }
+    if says(b"Data Exchange Marker File") {
+        return Ok(Format::BrainVisionPart);
+    }
+    if starts(b"version https://git-lfs") {
+        return Err(Error::format("this is a Git LFS pointer, not the recording").with_hint("fetch it: git lfs pull"));
+    }
+    if text.windows(15).any(|w| w == b"/annex/objects/") && head.len() < 256 {
+        return Err(Error::format("this is a git-annex pointer, not the recording").with_hint("fetch it: git annex get"));
+    }
+    let other = |what: &str, hint: &str| Err(Error::unsupported(format!("{what} is not read")).with_hint(hint.to_owned()));
+    let gunzip = "unpack it first";
+    if starts(b"\x1F\x8B") {
+        return other("a gzip archive", gunzip);
+    }
+    if starts(b"PK\x03\x04") {
+        return other("a zip archive", gunzip);
+    }
+    if starts(b"XDF:") {
+        return other("XDF", EXPORT);
+    }
+    if starts(b"GDF ") {
+        return other("GDF", EXPORT);
+    }
+    if starts(b"MATLAB 5.0 MAT-file") || starts(b"\x89HDF") {
+        return other(if extension == "set" { "EEGLAB .set" } else { "a MATLAB file" }, "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)");
+    }
+    if starts(b"RIFF") || starts(b"RF64") {
+        return other("WAV", EXPORT);
+    }
+    match extension {
+        "edf" | "bdf" | "rec" => Ok(Format::Edf),
+        "vhdr" | "ahdr" => Ok(Format::BrainVision),
+        "vmrk" | "eeg" | "dat" | "amrk" => Ok(Format::BrainVisionPart),
+        "fif" => other("FIF", "convert it with MNE-Python: mne.export.export_raw('out.vhdr', mne.io.read_raw_fif('in.fif'))"),
+        "set" | "fdt" => other("EEGLAB .set", "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)"),
+        "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5" | "trc" | "vpd" | "nxe" => {
+            other(&format!(".{extension}"), EXPORT)
+        }
+        _ => Err(Error::unsupported("the file is in no format that is known here")
+            .with_hint("EDF, EDF+, BDF, BDF+ and BrainVision (.vhdr) are read")),
+    }
+}
