@@ -4,7 +4,6 @@ use super::talk::Talk;
 use crate::recipe::Recipe;
 use crate::run::{Options, recording};
 use crate::Result;
-use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,6 @@
 use crate::run::all_tables;
 use crate::table::IDENTITY;
 use crate::{Error, Result};
-use std::io::Write;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -2,13 +2,13 @@
 
 use super::talk::Talk;
 use crate::clean::detect::Detect;
+use crate::mark::Site;
 use crate::recipe::{Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
 use crate::run::{Options, identity, output};
 use crate::table::Identity;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -130,8 +130,7 @@ impl Common {
             };
         }
         if let Some(site) = &self.site {
-            let site = crate::mark::component::Site::load(site)?;
-            let value = toml::Value::try_from(&site).map_err(|e| Error::usage(e.to_string()))?;
+            let value = site_value(site)?;
             recipe.set_on_markers("site", &value)?;
         }
         if self.long {
@@ -207,6 +206,17 @@ impl Common {
             })
             .collect())
     }
+}
+
+/// What `--site` names, as it stands in a recipe: a built-in site, or a file's content inline.
+fn site_value(name: &str) -> Result<toml::Value> {
+    let path = Path::new(name);
+    if !path.is_file() && path.extension().is_none_or(|e| e != "toml") {
+        return Site::builtin(name).map(|_| toml::Value::String(name.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::usage(format!("the site cannot be read: {e}")).at_path(path))?;
+    let site = Site::from_toml(&text).map_err(|e| e.at_path(path))?;
+    toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
 }
 
 struct Groups([Option<String>; 4]);

@@ -191,20 +191,15 @@ impl Recipe {
 
     /// The recipe as TOML, defaults filled in; parsing it gives the same recipe.
     pub fn to_toml(&self) -> String {
-        use std::fmt::Write as _;
-        let mut out = String::new();
-        let mut write = |heading: &str, table: &toml::Table| {
-            // writing to a String cannot fail; the tables hold plain values
-            let _ = writeln!(out, "{heading}\n{}", toml::to_string(table).unwrap_or_default());
-        };
-        write("[input]", &table_of(&self.input));
-        self.stream.iter().for_each(|p| write("[[stream]]", &p.table()));
-        write("[cut]", &table_of(&self.cut));
-        self.epoch.iter().for_each(|p| write("[[epoch]]", &p.table()));
-        for part in &self.marker {
-            write("[[marker]]", &part.table());
-        }
-        out
+        let list = |parts: Vec<toml::Table>| toml::Value::Array(parts.into_iter().map(toml::Value::Table).collect());
+        let mut whole = toml::Table::new();
+        whole.insert("input".to_owned(), toml::Value::Table(table_of(&self.input)));
+        whole.insert("stream".to_owned(), list(self.stream.iter().map(StagePart::table).collect()));
+        whole.insert("cut".to_owned(), toml::Value::Table(table_of(&self.cut)));
+        whole.insert("epoch".to_owned(), list(self.epoch.iter().map(EpochPart::table).collect()));
+        whole.insert("marker".to_owned(), list(self.marker.iter().map(MarkerPart::table).collect()));
+        // plain values in string-keyed tables can always be written
+        toml::to_string(&whole).unwrap_or_default()
     }
 
     /// Sets `key` on every marker that has it; says on how many.

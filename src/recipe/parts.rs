@@ -88,13 +88,13 @@ parts! {
 parts! {
     /// A Marker.
     MarkerPart: MarkerConfig {
-        "tep" => Tep(mark::tep::Tep),
-        "field" => Field(mark::field::Field),
-        "peaks" => Peaks(mark::peaks::Peaks),
-        "pairs" => Pairs(mark::pairs::Pairs),
-        "areas" => Areas(mark::areas::Areas),
-        "trial-values" => TrialValues(mark::trial_values::TrialValues),
-        "quality" => Quality(mark::quality::Quality),
+        "tep" => Tep(mark::tep::TepConfig),
+        "field" => Field(mark::field::FieldConfig),
+        "peaks" => Peaks(mark::peaks::PeaksConfig),
+        "pairs" => Pairs(mark::pairs::PairsConfig),
+        "areas" => Areas(mark::areas::AreasConfig),
+        "trial-values" => TrialValues(mark::trial_values::TrialValuesConfig),
+        "quality" => Quality(mark::quality::QualityConfig),
     }
 }
 

@@ -8,7 +8,6 @@ use crate::{Error, ErrorKind, Result, Warning};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
