@@ -48,6 +48,17 @@ pub fn backward_over(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
     backward_over_any(sos, state, data);
 }
 
+/// Forward and backward over `data` in place, each pass from the steady state of its first sample: what remains of
+/// [`sosfiltfilt`](super::iir::sosfiltfilt) once both ends have been extended. `state` is working space.
+pub fn zero_phase(sos: &Sos, steady: &[State], state: &mut [TileState], data: &mut [Lanes]) {
+    let Some(&first) = data.first() else { return };
+    settle(steady, &first, state);
+    forward(sos, state, data);
+    let Some(&last) = data.last() else { return };
+    settle(steady, &last, state);
+    backward(sos, state, data);
+}
+
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn forward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     for chunk in data.chunks_mut(chunk(sos)) {
