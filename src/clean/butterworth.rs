@@ -198,14 +198,14 @@ impl Stage for Causal {
     }
 
     fn push(&mut self, input: &Block, out: &mut Block) {
-        out.copy_from(input, 0, input.len(), 0);
+        out.start(input.segment(), input.first(), input.len());
         self.next = (input.segment(), input.end());
         for (g, state) in self.state.chunks_mut(self.steady.len()).enumerate() {
-            let data = out.group_mut(g);
+            let data = input.group(g);
             if let (false, Some(first)) = (self.started, data.first()) {
                 tile::settle(&self.steady, first, state);
             }
-            tile::forward(&self.sos, state, data);
+            tile::forward_into(&self.sos, state, data, out.group_mut(g));
         }
         self.started |= !input.is_empty();
     }

@@ -175,19 +175,20 @@ impl Group {
             let frame_end = (emitted.div_euclid(frame) + 1) * frame;
             let fits = input.len().min((frame_end + ahead - seen) as usize);
             let (now, later) = input.split_at(fits);
-            self.write(seen, now);
             let (from, to) = (seen, seen + fits as i64);
             let needed = start + shape.pad as i64;
             if from > needed {
-                self.forward(sos, from..to);
-            } else if to > needed {
-                self.begin(sos, work, start, shape.pad);
-                self.forward(sos, start..to);
+                self.forward(sos, from, now);
+            } else {
+                self.wait(from, now);
+                if to > needed {
+                    self.begin(sos, work, start..to, shape.pad);
+                }
             }
             (input, seen) = (later, to);
             if seen == frame_end + ahead {
                 tile::settle(&work.steady, &self.ring[self.index(seen - 1)], &mut work.back);
-                for part in self.parts(frame_end..seen).into_iter().rev() {
+                for part in self.parts(frame_end, shape.ahead).into_iter().rev() {
                     tile::backward_over(sos, &mut work.back, &self.ring[part]);
                 }
                 let (done, rest) = out.split_at_mut((frame_end - emitted) as usize);
@@ -205,8 +206,7 @@ impl Group {
         }
         let pad = shape.pad.min(length - 1);
         if length <= shape.pad {
-            self.begin(sos, work, start, pad);
-            self.forward(sos, start..seen);
+            self.begin(sos, work, start..seen, pad);
         }
         let last = self.tail.len() - 1;
         let extension = &mut work.extension[..pad];
@@ -220,8 +220,18 @@ impl Group {
         self.backward(sos, work, emitted, out);
     }
 
-    /// Starts the forward pass `pad` samples before the segment: over its first raw samples, mirrored.
-    fn begin(&mut self, sos: &Sos, work: &mut Work, start: i64, pad: usize) {
+    /// Keeps raw samples until there are enough to extend the segment's start.
+    fn wait(&mut self, from: i64, samples: &[Lanes]) {
+        let [a, b] = self.parts(from, samples.len());
+        let (early, late) = samples.split_at(a.len());
+        self.ring[a].copy_from_slice(early);
+        self.ring[b].copy_from_slice(late);
+    }
+
+    /// Starts the forward pass `pad` samples before the segment, over its first samples mirrored, and runs it over the
+    /// raw samples that have waited.
+    fn begin(&mut self, sos: &Sos, work: &mut Work, waiting: Range<i64>, pad: usize) {
+        let start = waiting.start;
         let first = self.ring[self.index(start)];
         let extension = &mut work.extension[..pad];
         for (i, x) in extension.iter_mut().enumerate() {
@@ -229,28 +239,25 @@ impl Group {
         }
         tile::settle(&work.steady, extension.first().unwrap_or(&first), &mut self.state);
         tile::forward(sos, &mut self.state, extension);
-    }
-
-    fn forward(&mut self, sos: &Sos, samples: Range<i64>) {
-        for part in self.parts(samples) {
+        for part in self.parts(start, (waiting.end - start) as usize) {
             tile::forward(sos, &mut self.state, &mut self.ring[part]);
         }
     }
 
-    /// Copies the forward output from sample `from` on into `out` and runs the backward pass over it.
-    fn backward(&self, sos: &Sos, work: &mut Work, from: i64, out: &mut [Lanes]) {
-        let [a, b] = self.parts(from..from + out.len() as i64);
-        let (front, back) = out.split_at_mut(a.len());
-        front.copy_from_slice(&self.ring[a]);
-        back.copy_from_slice(&self.ring[b]);
-        tile::backward(sos, &mut work.back, out);
+    /// Forward pass from the input into the ring.
+    fn forward(&mut self, sos: &Sos, from: i64, samples: &[Lanes]) {
+        let [a, b] = self.parts(from, samples.len());
+        let (early, late) = samples.split_at(a.len());
+        tile::forward_into(sos, &mut self.state, early, &mut self.ring[a]);
+        tile::forward_into(sos, &mut self.state, late, &mut self.ring[b]);
     }
 
-    fn write(&mut self, first: i64, samples: &[Lanes]) {
-        let [a, b] = self.parts(first..first + samples.len() as i64);
-        let (front, back) = samples.split_at(a.len());
-        self.ring[a].copy_from_slice(front);
-        self.ring[b].copy_from_slice(back);
+    /// Backward pass from the ring, sample `from` on, into `out`.
+    fn backward(&self, sos: &Sos, work: &mut Work, from: i64, out: &mut [Lanes]) {
+        let [a, b] = self.parts(from, out.len());
+        let (early, late) = out.split_at_mut(a.len());
+        tile::backward_into(sos, &mut work.back, &self.ring[b], late);
+        tile::backward_into(sos, &mut work.back, &self.ring[a], early);
     }
 
     fn keep_tail(&mut self, input: &[Lanes]) {
@@ -267,10 +274,10 @@ impl Group {
         sample.rem_euclid(self.ring.len() as i64) as usize
     }
 
-    /// Where samples lie in the ring: up to its end, and on from its start.
-    fn parts(&self, samples: Range<i64>) -> [Range<usize>; 2] {
-        let (from, length) = (self.index(samples.start), (samples.end - samples.start) as usize);
-        let first = length.min(self.ring.len() - from);
-        [from..from + first, 0..length - first]
+    /// Where `length` samples lie in the ring: up to its end, and on from its start.
+    fn parts(&self, from: i64, length: usize) -> [Range<usize>; 2] {
+        let from = self.index(from);
+        let early = length.min(self.ring.len() - from);
+        [from..from + early, 0..length - early]
     }
 }
