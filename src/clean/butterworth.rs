@@ -162,6 +162,10 @@ impl StepConfig for Butterworth {
             problems.add("gap_aware", "needs phase = \"zero\": a causal filter rings after the pulse only");
             return None;
         }
+        if self.gap_aware && context.bridged_ms.is_empty() {
+            problems.add("gap_aware", "there is no bridged gap to be aware of: put pulse into [[stream]], or leave it out");
+            return None;
+        }
         Some(match plan? {
             Plan::Pass => Box::new(PassStep),
             Plan::Filter(sos) if self.gap_aware => Box::new(GapAware::new(sos, input)),
@@ -322,7 +326,7 @@ impl Step for PerEpoch {
 }
 
 /// Fills the first and last `pad` samples by mirroring what lies inside, in time and value, about its ends.
-fn extend_oddly(data: &mut [Lanes], pad: usize) {
+pub(super) fn extend_oddly(data: &mut [Lanes], pad: usize) {
     let (first, last) = (pad, data.len() - 1 - pad);
     for i in 1..=pad {
         data[first - i] = mirrored(&data[first], &data[first + i]);
