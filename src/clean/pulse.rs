@@ -133,8 +133,9 @@ impl Pulse {
         // late ticks in samples of this stream, rounded up
         let late = (u128::from(context.late_ticks) * u128::from(clock.up)).div_ceil(u128::from(clock.down));
         let late = i64::try_from(late).unwrap_or(i64::MAX / 4);
-        // What a gap's first sample waits for: the longest gap, its support, and the last word on events that could touch them.
-        let delay = gap + fit.max(1) + (late - lo).max(0);
+        // What a gap's first sample a waits for: the longest gap and its support, a + gap − 1 + fit, and the last word on events
+        // whose window could touch them: those up to that sample − lo, cued `late` samples later.
+        let delay = gap + fit.max(1) - 1 + (late - lo).max(0);
         let history = windows.iter().map(|(lo, _)| baseline.map_or(0, |b| lo - b.0)).max().unwrap_or(0).max(fit);
         let groups = input.channels.len().div_ceil(LANES);
         let ring_len = (history + delay) as usize;

@@ -9,7 +9,6 @@
 
 use super::iir::{Section, Sos, State};
 use multiversion::multiversion;
-use std::borrow::BorrowMut;
 
 /// Channels per tile.
 pub const LANES: usize = 8;
@@ -38,9 +37,19 @@ pub fn forward(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     forward_any(sos, state, data);
 }
 
+/// As [`forward`], from `from` into `to` (the shorter of the two decides).
+pub fn forward_into(sos: &Sos, state: &mut [TileState], from: &[Lanes], to: &mut [Lanes]) {
+    forward_into_any(sos, state, from, to);
+}
+
 /// Filters `data` in place, backward in time: the last sample first.
 pub fn backward(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     backward_any(sos, state, data);
+}
+
+/// As [`backward`], from `from` into `to`, which must be of one length.
+pub fn backward_into(sos: &Sos, state: &mut [TileState], from: &[Lanes], to: &mut [Lanes]) {
+    backward_into_any(sos, state, from, to);
 }
 
 /// Runs backward over `data` for the sake of `state` alone.
@@ -48,11 +57,22 @@ pub fn backward_over(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
     backward_over_any(sos, state, data);
 }
 
+/// Forward and backward over `data` in place, each pass from the steady state of its first sample: what remains of
+/// [`sosfiltfilt`](super::iir::sosfiltfilt) once both ends have been extended. `state` is working space.
+pub fn zero_phase(sos: &Sos, steady: &[State], state: &mut [TileState], data: &mut [Lanes]) {
+    let Some(&first) = data.first() else { return };
+    settle(steady, &first, state);
+    forward(sos, state, data);
+    let Some(&last) = data.last() else { return };
+    settle(steady, &last, state);
+    backward(sos, state, data);
+}
+
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn forward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     for chunk in data.chunks_mut(chunk(sos)) {
-        for (gain, sections, state) in goes(sos, state) {
-            pass(gain, sections, state, chunk.iter_mut());
+        for go in goes(sos, state) {
+            pass(go, chunk.iter_mut());
         }
     }
 }
@@ -60,8 +80,34 @@ fn forward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn backward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
     for chunk in data.rchunks_mut(chunk(sos)) {
-        for (gain, sections, state) in goes(sos, state) {
-            pass(gain, sections, state, chunk.iter_mut().rev());
+        for go in goes(sos, state) {
+            pass(go, chunk.iter_mut().rev());
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn forward_into_any(sos: &Sos, state: &mut [TileState], from: &[Lanes], to: &mut [Lanes]) {
+    for (from, to) in from.chunks(chunk(sos)).zip(to.chunks_mut(chunk(sos))) {
+        let mut goes = goes(sos, state);
+        if let Some(go) = goes.next() {
+            pass(go, from.iter().zip(to.iter_mut()));
+        }
+        for go in goes {
+            pass(go, to.iter_mut());
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn backward_into_any(sos: &Sos, state: &mut [TileState], from: &[Lanes], to: &mut [Lanes]) {
+    for (from, to) in from.rchunks(chunk(sos)).zip(to.rchunks_mut(chunk(sos))) {
+        let mut goes = goes(sos, state);
+        if let Some(go) = goes.next() {
+            pass(go, from.iter().zip(to.iter_mut()).rev());
+        }
+        for go in goes {
+            pass(go, to.iter_mut().rev());
         }
     }
 }
@@ -69,14 +115,17 @@ fn backward_any(sos: &Sos, state: &mut [TileState], data: &mut [Lanes]) {
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn backward_over_any(sos: &Sos, state: &mut [TileState], data: &[Lanes]) {
     if sos.sections().len() <= AT_ONCE {
-        return pass(sos.gain(), sos.sections(), state, data.iter().rev().copied());
+        for go in goes(sos, state) {
+            pass(go, data.iter().rev().copied());
+        }
+        return;
     }
     let mut copy = [[0.0; LANES]; CHUNK];
     for chunk in data.rchunks(CHUNK) {
         let copy = &mut copy[..chunk.len()];
         copy.copy_from_slice(chunk);
-        for (gain, sections, state) in goes(sos, state) {
-            pass(gain, sections, state, copy.iter_mut().rev());
+        for go in goes(sos, state) {
+            pass(go, copy.iter_mut().rev());
         }
     }
 }
@@ -86,41 +135,78 @@ fn chunk(sos: &Sos) -> usize {
     if sos.sections().len() > AT_ONCE { CHUNK } else { usize::MAX }
 }
 
-/// Four sections at a time with their states; the first go applies the gain.
-fn goes<'a>(sos: &'a Sos, state: &'a mut [TileState]) -> impl Iterator<Item = (f64, &'a [Section], &'a mut [TileState])> {
+/// At most four sections with their states, and the gain in front of them.
+type Go<'a> = (f64, &'a [Section], &'a mut [TileState]);
+
+/// The whole cascade; the first go applies the gain.
+fn goes<'a>(sos: &'a Sos, state: &'a mut [TileState]) -> impl Iterator<Item = Go<'a>> {
     let gains = std::iter::once(sos.gain()).chain(std::iter::repeat(1.0));
     let parts = sos.sections().chunks(AT_ONCE).zip(state.chunks_mut(AT_ONCE));
     gains.zip(parts).map(|(gain, (sections, state))| (gain, sections, state))
 }
 
-/// Runs at most four sections over samples that are changed in place (`&mut Lanes`) or thrown away (`Lanes`).
+/// Where a sample comes from and goes to.
+trait Slot {
+    fn load(&self) -> Lanes;
+    fn store(self, value: Lanes);
+}
+
+/// In place.
+impl Slot for &mut Lanes {
+    #[inline(always)]
+    fn load(&self) -> Lanes {
+        **self
+    }
+
+    #[inline(always)]
+    fn store(self, value: Lanes) {
+        *self = value;
+    }
+}
+
+/// From one buffer into another.
+impl Slot for (&Lanes, &mut Lanes) {
+    #[inline(always)]
+    fn load(&self) -> Lanes {
+        *self.0
+    }
+
+    #[inline(always)]
+    fn store(self, value: Lanes) {
+        *self.1 = value;
+    }
+}
+
+/// For the state alone.
+impl Slot for Lanes {
+    #[inline(always)]
+    fn load(&self) -> Lanes {
+        *self
+    }
+
+    #[inline(always)]
+    fn store(self, _: Lanes) {}
+}
+
 #[inline(always)]
-fn pass<X: BorrowMut<Lanes>>(
-    gain: f64,
-    sections: &[Section],
-    state: &mut [TileState],
-    data: impl Iterator<Item = X>,
-) {
-    match sections.len() {
-        1 => run::<1, X>(gain, sections, state, data),
-        2 => run::<2, X>(gain, sections, state, data),
-        3 => run::<3, X>(gain, sections, state, data),
-        _ => run::<4, X>(gain, sections, state, data),
+fn pass<X: Slot>(go: Go<'_>, data: impl Iterator<Item = X>) {
+    match go.1.len() {
+        1 => run::<1, X>(go, data),
+        2 => run::<2, X>(go, data),
+        3 => run::<3, X>(go, data),
+        _ => run::<4, X>(go, data),
     }
 }
 
 #[inline(always)]
-fn run<const S: usize, X: BorrowMut<Lanes>>(
-    gain: f64,
-    sections: &[Section],
-    state: &mut [TileState],
-    data: impl Iterator<Item = X>,
-) {
+fn run<const S: usize, X: Slot>((gain, sections, state): Go<'_>, data: impl Iterator<Item = X>) {
     let (Some(sections), Some(carried)) = (sections.first_chunk::<S>(), state.first_chunk_mut::<S>()) else { return };
     let (c, a) = (sections.map(|s| s.excess()), sections.map(|s| s.a));
     let mut state = *carried;
-    for mut x in data {
-        sample(gain, &c, &a, &mut state, x.borrow_mut());
+    for slot in data {
+        let mut x = slot.load();
+        sample(gain, &c, &a, &mut state, &mut x);
+        slot.store(x);
     }
     *carried = state;
 }
@@ -173,10 +259,14 @@ mod tests {
                 let steady = sos.steady_state();
                 let mut state = vec![[[0.0; LANES]; 2]; sos.sections().len()];
                 let (mut ahead, mut back) = (input.clone(), input.clone());
+                let (mut ahead_into, mut back_into) = (vec![[0.0; LANES]; 777], vec![[0.0; LANES]; 777]);
                 settle(&steady, &input[0], &mut state);
+                forward_into(&sos, &mut state.clone(), &input, &mut ahead_into);
                 forward(&sos, &mut state, &mut ahead);
                 settle(&steady, &input[776], &mut state);
+                backward_into(&sos, &mut state.clone(), &input, &mut back_into);
                 backward(&sos, &mut state, &mut back);
+                assert!(bits(&ahead) == bits(&ahead_into) && bits(&back) == bits(&back_into));
                 for l in 0..LANES {
                     let mut one: Vec<_> = input.iter().map(|x| x[l]).collect();
                     let mut state: Vec<_> = steady.iter().map(|s| s.map(|v| v * one[0])).collect();
