@@ -8,6 +8,6 @@ command -v python3 >/dev/null || { echo "no python3"; exit 77; }
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-"$stimkit" simulate tms -o "$dir/demo.vhdr" --quiet
-"$stimkit" tep "$dir/demo.vhdr" -o "$dir/out" --quiet
+"$stimkit" simulate tms -o "$dir/demo.vhdr" -q
+"$stimkit" tep "$dir/demo.vhdr" -o "$dir/out" -q
 python3 "$(dirname "$0")/tables.py" "$dir/out" demo
