@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """tables.py OUT RECORDING: checks an output folder against the contract with the standard library's csv and json."""
 import csv
+import io
 import json
 import pathlib
 import sys
@@ -17,7 +18,7 @@ def check(path):
     text = raw.decode("utf-8")
     if b"\r" in raw or raw.startswith(b"\xef\xbb\xbf"):
         faults.append(f"{path}: carriage returns or a byte order mark")
-    rows = list(csv.reader(text.splitlines(keepends=True), strict=True))
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     head, body = rows[0], rows[1:]
     if path.name != "failures.csv" and head[:6] != IDENTITY:
         faults.append(f"{path}: begins with {head[:6]}")
