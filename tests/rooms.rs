@@ -227,7 +227,7 @@ fn heads(tree: &str) -> Vec<String> {
             '{' => depth += 1,
             '}' if depth > 0 => depth -= 1,
             ',' | '}' if depth == 0 => {
-                names.extend(Some(&inside[start..i]).filter(|t| !t.trim().is_empty()).and_then(|t| first(t)));
+                names.extend(Some(&inside[start..i]).filter(|t| !t.trim().is_empty()).and_then(first));
                 start = i + 1;
                 if c == '}' {
                     break;

@@ -27,9 +27,10 @@ const NAME: &str = "bad-channels";
 ///    2 at 100 Hz): it feels line hum, muscle and bad contacts, but hardly the EEG's slow rhythms, blinks or drift.
 ///    `noise_uv` is its geometric mean over the trials, so that a few wild ones do not decide. The robust z is
 ///    `(ln n_c − median)/max(1.4826 · MAD, 0.3)` (the median absolute deviation in place of the standard one: Bigdely-Shamlo
-///    et al. 2015, doi:10.3389/fninf.2015.00016, who also use 5 as threshold). The floor 0.3 is the spread of log
-///    noise in good recordings: without it a very even cap would lose a channel for 10 % more noise, with it one has to
-///    exceed the median by a factor e^1.5 = 4.5. Needs four channels;
+///    et al. 2015, doi:10.3389/fninf.2015.00016, who also use 5 as threshold). The floor 0.3 is about twice
+///    the spread of log noise in good recordings (0.1–0.2): without it a very even cap would lose a channel for little
+///    more noise; with it one has to exceed the median by a factor e^1.5 = 4.5, which amplitudes that differ threefold
+///    between channels do not. Needs four channels;
 /// 5. *failing*: unusable (peak to peak above `max_ptp_uv`, flat, or not finite) in more than `max_fail_fraction` of the
 ///    trials. A trial in which more than half of the channels are unusable (a movement, a bad reference) is the
 ///    trial's fault: it does not count. The worst channel goes first, then the trials are looked at again.

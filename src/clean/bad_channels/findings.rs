@@ -51,7 +51,7 @@ pub struct Finding {
     pub channel: String,
     /// Whether it is used.
     pub status: Status,
-    /// The rule that it met. A channel in use may have one: it was spared (see [`BadChannels::max_bad_fraction`]).
+    /// The rule that it met. A channel in use may have one: it was spared (see [`BadChannels::max_bad_fraction`](super::BadChannels)).
     pub reason: Option<Fault>,
     /// Noise in µV: geometric mean over trials of the RMS of the second difference at 5 ms.
     pub noise_uv: Option<f64>,
