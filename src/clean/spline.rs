@@ -206,12 +206,12 @@ mod tests {
             spoilt.channel_mut(c).fill(1e6);
         }
         assert_eq!(step.apply(&mut spoilt), Verdict::Keep);
-        for c in 0..12 {
+        for (c, name) in NAMES.iter().enumerate() {
             let target = [4, 9].contains(&c);
             assert_eq!((spoilt.bad[c], spoilt.enters[c], spoilt.interpolated[c]), (false, c != 11, target));
             for (a, b) in spoilt.channel(c).iter().zip(truth.channel(c)) {
                 let tolerance = if target { 0.15 * (b - 10.0).abs() + 0.5 } else { 0.0 };
-                assert!((a - b).abs() <= tolerance, "{}: {a} against {b}", NAMES[c]);
+                assert!((a - b).abs() <= tolerance, "{name}: {a} against {b}");
             }
         }
     }

@@ -26,7 +26,7 @@ pub struct Levels {
     pub pink_uv: f64,
     /// Its exponent: power falls as f^−exponent from 0.1 Hz up, 0 < exponent ≤ 2.
     pub exponent: f64,
-    /// Alpha rhythm where it is strongest, µV.
+    /// Alpha rhythm of each of its two generators where it is strongest, µV.
     pub alpha_uv: f64,
     /// Frequency of the alpha rhythm, Hz.
     pub alpha_hz: f64,
@@ -209,11 +209,132 @@ impl Pink {
         for (state, out) in self.states.iter_mut().zip(out) {
             let white = random.normal();
             let mut sum = 0.0;
-            for k in 0..POLES {
-                state[k] = self.poles[k] * state[k] + white;
-                sum += self.residues[k] * state[k];
+            for ((s, pole), residue) in state.iter_mut().zip(&self.poles).zip(&self.residues) {
+                *s = pole * *s + white;
+                sum += residue * *s;
             }
             *out = sum;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Levels = Levels {
+        pink_uv: 0.0,
+        exponent: 1.0,
+        alpha_uv: 0.0,
+        alpha_hz: 10.0,
+        sensor_uv: 0.0,
+        line_hz: 50.0,
+        line_uv: 0.0,
+    };
+
+    /// Planar rows of `seconds` at `rate_hz`.
+    fn rows(levels: Levels, channels: usize, rate_hz: f64, seconds: f64) -> Vec<Vec<f64>> {
+        let mut background = Background::new(&Scalp::new(channels).unwrap(), rate_hz, levels, 3);
+        background.reserve(1000);
+        let mut block = Block::new(channels, 1000);
+        let mut rows = vec![Vec::new(); channels];
+        for i in 0..(seconds * rate_hz / 1000.0) as i64 {
+            block.start(0, i * 1000, 1000);
+            background.fill(&mut block);
+            for (c, row) in rows.iter_mut().enumerate() {
+                row.extend((0..1000).map(|s| block.get(c, s)));
+            }
+        }
+        rows
+    }
+
+    fn power(row: &[f64]) -> f64 {
+        row.iter().map(|v| v * v).sum::<f64>() / row.len() as f64
+    }
+
+    /// Mean power per Hz of one-second stretches at `hz`, Hann-tapered.
+    fn density(row: &[f64], rate_hz: f64, hz: f64) -> f64 {
+        let n = rate_hz as usize;
+        let one = |stretch: &[f64]| {
+            let (mut re, mut im, mut norm) = (0.0, 0.0, 0.0);
+            for (i, v) in stretch.iter().enumerate() {
+                let w = (PI * i as f64 / n as f64).sin().powi(2);
+                let (s, c) = (TAU * hz * i as f64 / rate_hz).sin_cos();
+                (re, im, norm) = (re + w * v * c, im + w * v * s, norm + w * w);
+            }
+            2.0 * (re * re + im * im) / (norm * rate_hz)
+        };
+        let stretches: Vec<f64> = row.chunks_exact(n).map(one).collect();
+        stretches.iter().sum::<f64>() / stretches.len() as f64
+    }
+
+    /// The filter's power in closed form follows the law within 0.7 dB, and its variance is 1 by the sum over lags.
+    #[test]
+    fn the_one_over_f_law_holds() {
+        for exponent in [0.5, 1.0, 1.5, 2.0] {
+            let pink = Pink::new(5000.0, exponent, 1);
+            let level = |hz: f64| {
+                let (sin, cos) = (TAU * hz / 5000.0).sin_cos();
+                let section = |(p, r): (&f64, &f64)| {
+                    let (re, im) = (1.0 - p * cos, p * sin);
+                    let size = re * re + im * im;
+                    [r * re / size, -r * im / size]
+                };
+                let parts = pink.poles.iter().zip(&pink.residues).map(section);
+                let [re, im] = parts.fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+                10.0 * (re * re + im * im).log10()
+            };
+            let octaves = |i: i32| 0.5 * 2_f64.powf(f64::from(i) / 4.0);
+            let law = |hz: f64| level(hz) + 10.0 * exponent * hz.log10();
+            let mean = (0..=32).map(|i| law(octaves(i))).sum::<f64>() / 33.0;
+            for i in 0..=32 {
+                let off = law(octaves(i)) - mean;
+                assert!(off.abs() < 0.7, "f^-{exponent} at {} Hz: {off} dB off", octaves(i));
+            }
+            let impulse = |n: i32| -> f64 { pink.poles.iter().zip(&pink.residues).map(|(p, r)| r * p.powi(n)).sum() };
+            let variance: f64 = (0..200_000).map(|n| impulse(n).powi(2)).sum();
+            assert!((variance - 1.0).abs() < 1e-6, "{variance}");
+        }
+    }
+
+    #[test]
+    fn noise_is_stationary_from_the_first_sample() {
+        let (sources, mut random) = (20_000, Random::new(1, 1));
+        let mut pink = Pink::new(1000.0, 1.0, sources);
+        pink.start(&mut random);
+        let mut out = vec![0.0; sources];
+        for sample in 0..3 {
+            pink.next(&mut random, &mut out);
+            let error = 5.0 * (2.0 / sources as f64).sqrt();
+            assert!((power(&out) - 1.0).abs() < error, "sample {sample}: {}", power(&out));
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_stated_size() {
+        let rate = 500.0;
+        // 200 s: the slowest parts of 1/f noise leave some scatter
+        let pink = rows(Levels { pink_uv: 10.0, ..QUIET }, 16, rate, 200.0);
+        let mean = pink.iter().map(|r| power(r)).sum::<f64>() / 16.0;
+        assert!((mean.sqrt() - 10.0).abs() < 1.0, "{}", mean.sqrt());
+        let slope = (density(&pink[4], rate, 4.0) / density(&pink[4], rate, 32.0)).log2() / 3.0;
+        assert!((slope - 1.0).abs() < 0.15, "{slope}");
+        let sensor = rows(Levels { sensor_uv: 0.5, ..QUIET }, 3, rate, 20.0);
+        assert!(sensor.iter().all(|r| (power(r).sqrt() - 0.5).abs() < 0.02));
+        let line = rows(Levels { line_uv: 3.0, ..QUIET }, 16, rate, 10.0);
+        let amplitude = line.iter().map(|r| (2.0 * power(r)).sqrt()).sum::<f64>() / 16.0;
+        assert!((amplitude - 3.0).abs() < 0.4, "{amplitude}");
+        assert!(density(&line[0], rate, 50.0) > 1e6 * density(&line[0], rate, 40.0));
+    }
+
+    #[test]
+    fn alpha_is_a_peak_at_the_back() {
+        let rows = rows(Levels { alpha_uv: 8.0, ..QUIET }, 64, 500.0, 100.0);
+        let names = Scalp::new(64).unwrap().names;
+        let at = |n: &str| &rows[names.iter().position(|x| x == n).unwrap()];
+        assert!((power(at("PO3")).sqrt() / 8.0 - 1.0).abs() < 0.35, "{}", power(at("PO3")).sqrt());
+        assert!(power(at("PO3")) > 4.0 * power(at("C3")));
+        assert!(density(at("PO4"), 500.0, 10.0) > 20.0 * density(at("PO4"), 500.0, 16.0));
+        assert!(density(at("PO4"), 500.0, 10.0) > 20.0 * density(at("PO4"), 500.0, 5.0));
     }
 }

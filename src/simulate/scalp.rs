@@ -50,8 +50,8 @@ impl Scalp {
         let mean = field.mean();
         let map: Vec<f64> = field.iter().map(|v| v - mean).collect();
         let peak = (0..map.len()).max_by(|&a, &b| map[a].abs().total_cmp(&map[b].abs())).unwrap_or(0);
-        let scale = if map[peak] == 0.0 { 0.0 } else { 1.0 / map[peak] };
-        (map.into_iter().map(|v| v * scale).collect(), peak)
+        let largest = if map[peak] == 0.0 { 1.0 } else { map[peak] };
+        (map.into_iter().map(|v| v / largest).collect(), peak)
     }
 
     /// How near each electrode is to a place: 1 at it, falling with the angle as a Gaussian of `width` radians.
