@@ -18,3 +18,50 @@ pub mod tep;
 pub mod trial_values;
 
 pub use site::{Component, Polarity, Roi, Site, SiteChoice};
+
+#[cfg(test)]
+mod tests {
+    use crate::table::TableSpec;
+
+    /// The contract's columns, after the identity columns, in order.
+    #[test]
+    fn columns_are_the_contract() {
+        let tables: [(&TableSpec, &str); 8] = [
+            (&super::tep::TEP, "n_trials,time_ms,filled"),
+            (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
+            (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
+            (
+                &super::peaks::PEAKS,
+                "kind,roi,component,polarity,window_start_ms,window_end_ms,found,latency_ms,amplitude_uv,nominal_ms,\
+                 value_at_nominal_uv,mean_uv,area_uv_ms,rectified_area_uv_ms,n_candidates,prominence_uv,\
+                 sd_baseline_uv,z_baseline,p_signflip,odd_latency_ms,odd_uv,even_latency_ms,even_uv,at_edge,\
+                 gap_distance_ms,n_trials",
+            ),
+            (&super::pairs::PAIRS, "kind,roi,pair,peak_to_peak_uv,latency_difference_ms,found"),
+            (&super::areas::AREAS, "roi,measure,start_ms,end_ms,area_uv_ms,mean_uv,baseline_mean_uv,n_trials"),
+            (&super::trial_values::TRIAL_VALUES, "trial,roi,component,mean_uv,area_uv_ms,peak_to_peak_uv"),
+            (
+                &super::quality::QUALITY,
+                "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
+                 residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
+            ),
+        ];
+        for (spec, columns) in tables {
+            let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
+            assert_eq!(names.join(","), columns, "{}", spec.name);
+            for column in spec.columns {
+                let unit = ["_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let expected = unit.map_or("", |u| match *u {
+                    "_uv_ms" => "uV ms",
+                    "_uv" => "uV",
+                    "_ms" => "ms",
+                    "_s" => "s",
+                    "_hz" => "Hz",
+                    _ => "dB",
+                });
+                assert_eq!(column.unit, expected, "{}.{}", spec.name, column.name);
+                assert!(column.about.len() > 5);
+            }
+        }
+    }
+}
