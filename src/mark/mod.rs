@@ -64,4 +64,23 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn configs_read_back_and_refuse_unknown_keys() {
+        use serde::{Serialize, de::DeserializeOwned};
+        fn check<C: Serialize + DeserializeOwned + Default + PartialEq + std::fmt::Debug>(text: &str) {
+            let config: C = toml::from_str(text).unwrap();
+            assert_ne!(config, C::default(), "{text}");
+            assert_eq!(toml::from_str::<C>(&toml::to_string(&config).unwrap()).unwrap(), config);
+            assert_eq!(toml::from_str::<C>(&toml::to_string(&C::default()).unwrap()).unwrap(), C::default());
+            assert!(toml::from_str::<C>("sites = 1").unwrap_err().to_string().contains("unknown field `sites`"));
+        }
+        check::<super::tep::TepConfig>("long = true");
+        check::<super::field::FieldConfig>("site = 'm1'\nddof = 1");
+        check::<super::peaks::PeaksConfig>("baseline_ms = [-300, -20]\nneighbour_samples = 5\nflips = 0");
+        check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
+        check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
+        check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
+    }
 }
