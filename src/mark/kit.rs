@@ -97,14 +97,13 @@ pub struct Noise {
     random: ChaCha8Rng,
     keep: Vec<f64>,
     state: Vec<Vec<f64>>,
-    rate_hz: f64,
 }
 
 impl Noise {
     pub fn new(seed: u64, channels: usize, rate_hz: f64) -> Self {
         let keep: Vec<f64> = (0..6).map(|k| (-1.0 / (0.002 * 2.83_f64.powi(k) * rate_hz)).exp()).collect();
         let state = vec![vec![0.0; keep.len()]; channels];
-        let mut noise = Self { random: ChaCha8Rng::seed_from_u64(seed), keep, state, rate_hz };
+        let mut noise = Self { random: ChaCha8Rng::seed_from_u64(seed), keep, state };
         noise.skip(1_000_000);
         noise
     }
@@ -128,15 +127,14 @@ impl Noise {
 
     /// One trial, average reference and mean of the first 40 % removed, µV.
     pub fn trial(&mut self, len: usize) -> Vec<Vec<f64>> {
-        assert!(self.rate_hz > 0.0);
         let mut data = vec![vec![0.0; len]; self.state.len()];
         for i in 0..len {
-            for c in 0..self.state.len() {
+            for (c, row) in data.iter_mut().enumerate() {
                 for k in 0..self.keep.len() {
                     let keep = self.keep[k];
                     self.state[c][k] = keep * self.state[c][k] + (1.0 - keep * keep).sqrt() * self.gauss();
                 }
-                data[c][i] = 5.0 * self.state[c].iter().sum::<f64>();
+                row[i] = 5.0 * self.state[c].iter().sum::<f64>();
             }
             // neighbours share a part, as scalp channels do
             let common: f64 = data[..4].iter().map(|row| row[i]).sum::<f64>() / 4.0;

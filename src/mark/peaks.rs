@@ -147,11 +147,11 @@ impl MarkerConfig for PeaksConfig {
         let search = Search { axis, rule: PeakRule::new(self.neighbour_ms, self.neighbour_samples, axis.rate_hz) };
         let eeg: Vec<usize> = (0..input.channels.len()).filter(|&c| input.is_eeg(c)).collect();
         // the flips need no more than the windows and what their ends are compared with
-        let windows = site.components.iter().filter_map(|c| axis.window(c.window_ms));
+        let windows: Vec<_> = site.components.iter().filter_map(|c| axis.window(c.window_ms)).collect();
         let k = search.rule.neighbours;
-        let span = windows.fold(usize::MAX..0, |span, w| {
-            span.start.min(w.start.saturating_sub(k))..span.end.max((w.end + k).min(axis.len))
-        });
+        let start = windows.iter().map(|w| w.start.saturating_sub(k)).min().unwrap_or(0);
+        let end = windows.iter().map(|w| (w.end + k).min(axis.len)).max().unwrap_or(axis.len);
+        let span = start..end;
         let sums = || FlipSums::new(self.flips as usize, context.seed, eeg.len(), span.clone());
         let flips = if self.flips == 0 { Vec::new() } else { (0..input.conditions).map(|_| sums()).collect() };
         let channels = self.channels && !site.is_none();
