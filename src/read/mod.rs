@@ -11,7 +11,6 @@
 
 pub mod brainvision;
 pub mod bytes;
-mod date;
 mod decode;
 pub mod edf;
 mod events;

@@ -2,6 +2,7 @@
 
 mod block;
 mod channel;
+pub(crate) mod date;
 mod epoch;
 mod event;
 pub mod montage;
@@ -12,4 +13,4 @@ pub use channel::{Channel, ChannelKind};
 pub(crate) use epoch::window_range;
 pub use epoch::{Averages, Epoch, Evoked};
 pub use event::{Event, EventName, Segment};
-pub use recording::{Recording, Stream, StreamInfo};
+pub use recording::{Place, Recording, Stream, StreamInfo};

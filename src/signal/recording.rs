@@ -5,6 +5,17 @@ use crate::Warning;
 use crate::unit::{Clock, Rate, Tick};
 use std::sync::Arc;
 
+/// Where a moment fell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nearest to a stored sample.
+    Inside,
+    /// Between two segments, where nothing was recorded.
+    Gap,
+    /// Before the first or after the last sample.
+    Outside,
+}
+
 /// Channels that share one sampling rate, and their segments.
 #[derive(Debug, Clone)]
 pub struct Stream {
@@ -41,6 +52,35 @@ impl Stream {
         match self.segments.get(at) {
             Some(s) => s.start_s + self.rate.seconds((tick.0 - s.first.0) as f64),
             None => self.rate.seconds(tick.0 as f64),
+        }
+    }
+
+    /// The stored sample nearest to a moment (a tie goes to the later one), the rest in samples (−0.5…0.5), and where it fell.
+    /// Before the first and after the last sample the grid goes on; in a gap the nearer edge is taken.
+    pub fn place(&self, seconds: f64) -> (Tick, f64, Place) {
+        let nearest = |first: i64, start_s: f64| {
+            let exact = self.rate.ticks(seconds - start_s);
+            let whole = (exact + 0.5).floor();
+            (first.saturating_add(whole as i64), (exact - whole).clamp(-0.5, 0.5))
+        };
+        // Half a sample before a segment's first sample already belongs to it.
+        let slack = self.rate.seconds(0.5);
+        let at = self.segments.partition_point(|s| s.start_s - slack <= seconds).max(1) - 1;
+        let Some(segment) = self.segments.get(at) else {
+            let (tick, rest) = nearest(0, 0.0);
+            return (Tick(tick), rest, Place::Outside);
+        };
+        let (tick, rest) = nearest(segment.first.0, segment.start_s);
+        if (segment.first.0..segment.end().0).contains(&tick) {
+            return (Tick(tick), rest, Place::Inside);
+        }
+        match self.segments.get(at + 1) {
+            Some(next) if tick >= segment.end().0 => {
+                let last = segment.end().plus(-1);
+                let past = seconds - self.seconds_at(last);
+                if past < next.start_s - seconds { (last, 0.5, Place::Gap) } else { (next.first, -0.5, Place::Gap) }
+            }
+            _ => (Tick(tick), rest, Place::Outside),
         }
     }
 }
@@ -113,5 +153,34 @@ impl StreamInfo {
     /// Rate in Hz.
     pub fn rate_hz(&self) -> f64 {
         self.clock.rate_hz()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+        use crate::unit::Rate;
+
+    #[test]
+    fn onsets_fall_on_the_nearest_sample_and_respect_gaps() {
+        let segment = |first, length, start_s| Segment { first: Tick(first), length, start_s };
+        let stream = Stream {
+            rate: Rate::new(100, 1).unwrap(),
+            channels: vec![],
+            file_index: vec![],
+            segments: vec![segment(0, 100, 0.0), segment(100, 100, 7.0015)],
+        };
+        let at = |s| {
+            let (tick, rest, place) = stream.place(s);
+            (tick.0, (rest * 1000.0).round() / 1000.0, place)
+        };
+        assert_eq!(at(0.5), (50, 0.0, Place::Inside));
+        assert_eq!(at(0.503), (50, 0.3, Place::Inside));
+        assert_eq!(at(7.0015), (100, 0.0, Place::Inside));
+        assert_eq!(at(7.0), (100, -0.15, Place::Inside));
+        assert_eq!(at(8.5), (250, -0.15, Place::Outside));
+        assert_eq!(at(2.0), (99, 0.5, Place::Gap));
+        assert_eq!(at(6.0), (100, -0.5, Place::Gap));
+        assert_eq!(at(-0.5), (-50, 0.0, Place::Outside));
     }
 }

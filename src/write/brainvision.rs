@@ -1,1 +1,246 @@
-//! brainvision: to be written.
+//! BrainVision Core Data Format 1.0: float32, multiplexed, UTF-8, values in the channels' own unit (µV, mA, …).
+//!
+//! Samples stream through; memory does not grow with the recording. The three files are written beside their place and renamed into it
+//! when all is on the disk, the header last: nothing ever stands under the final names but a whole recording.
+
+use crate::signal::date::DateTime;
+use crate::signal::{Block, Channel, Event, LANES, Place, Recording, Segment};
+use crate::unit::{Rate, Unit};
+use crate::{Error, Result};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A recording being written. Dropping it before [`BrainVisionWriter::finish`] leaves nothing behind.
+#[derive(Debug)]
+pub struct BrainVisionWriter {
+    header: PathBuf,
+    stem: String,
+    channels: Vec<Channel>,
+    rate: Rate,
+    segments: Vec<Segment>,
+    events: Vec<(Event, String)>,
+    start: Option<DateTime>,
+    data: NamedTempFile,
+    bytes: Vec<u8>,
+    written: i64,
+    left_out: u64,
+}
+
+/// What a finished file could not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Samples per channel.
+    pub samples: u64,
+    /// Events before the first sample: the format has no place for them.
+    pub events_left_out: u64,
+}
+
+impl BrainVisionWriter {
+    /// Begins `<stem>.vhdr`, `.vmrk` and `.eeg`: these channels of this stream, with all events of the recording.
+    ///
+    /// # Errors
+    /// When `header` does not end in `.vhdr`, stream or channel does not exist, or the folder cannot be written.
+    pub fn create(header: &Path, recording: &Recording, stream: usize, channels: &[usize]) -> Result<Self> {
+        let stem = header.file_stem().and_then(|s| s.to_str()).filter(|s| !s.chars().any(char::is_control));
+        let Some(stem) = stem.filter(|_| header.extension().is_some_and(|e| e == "vhdr")) else {
+            return Err(Error::usage("a BrainVision recording is named by its header, NAME.vhdr").at_path(header));
+        };
+        let source = recording.streams.get(stream).ok_or_else(|| Error::usage(format!("stream {stream} does not exist")))?;
+        let pick = |&c: &usize| source.channels.get(c).cloned();
+        let picked: Option<Vec<Channel>> = channels.iter().map(pick).collect();
+        let picked = picked.filter(|c| !c.is_empty()).ok_or_else(|| {
+            Error::usage(format!("channels to write must exist; stream {stream} has {}", source.channels.len()))
+        })?;
+        let main = recording.main_stream();
+        let (mut events, mut left_out) = (Vec::with_capacity(recording.events.len()), 0);
+        for event in &recording.events {
+            let mut event = *event;
+            if stream != recording.main {
+                let seconds = main.seconds_at(event.tick) + main.rate.seconds(event.fraction);
+                let (tick, fraction, place) = source.place(seconds);
+                (event.tick, event.fraction) = (tick, if place == Place::Gap { 0.0 } else { fraction });
+            }
+            if event.tick.0 < 0 {
+                left_out += 1;
+            } else {
+                events.push((event, recording.event_name(event.name).to_owned()));
+            }
+        }
+        Ok(Self {
+            header: header.to_owned(),
+            stem: stem.to_owned(),
+            channels: picked,
+            rate: source.rate,
+            segments: source.segments.clone(),
+            events,
+            start: recording.start.as_deref().and_then(DateTime::from_iso),
+            data: beside(header)?,
+            bytes: Vec::new(),
+            written: 0,
+            left_out,
+        })
+    }
+
+    /// Appends a block: the channels as chosen, the samples that follow those before.
+    ///
+    /// # Errors
+    /// When the block does not follow the last one, or the disk is full ([`crate::ErrorKind::Io`]).
+    pub fn push(&mut self, block: &Block) -> Result<()> {
+        if block.channels() != self.channels.len() || block.first() != self.written {
+            return Err(Error::usage(format!(
+                "a block of {} channels from sample {} does not continue {} channels at sample {}",
+                block.channels(),
+                block.first(),
+                self.channels.len(),
+                self.written
+            )));
+        }
+        let frame = 4 * block.channels();
+        self.bytes.resize(frame * block.len(), 0);
+        for g in 0..block.groups() {
+            let lanes = LANES.min(block.channels() - g * LANES);
+            for (values, out) in block.group(g).iter().zip(self.bytes.chunks_exact_mut(frame)) {
+                let out = &mut out[4 * g * LANES..][..4 * lanes];
+                for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
+                    *out = (*value as f32).to_le_bytes();
+                }
+            }
+        }
+        self.data.write_all(&self.bytes).map_err(|cause| self.failed("eeg", &cause))?;
+        self.written = block.end();
+        Ok(())
+    }
+
+    /// Writes markers and header, makes sure that all is on the disk, and gives the files their names.
+    ///
+    /// # Errors
+    /// When nothing was written, or the disk fails: then no file stands under its final name.
+    pub fn finish(self) -> Result<Written> {
+        if self.written == 0 {
+            return Err(Error::data("there is no sample to write").at_path(&self.header));
+        }
+        let text = |extension: &str, text: String| -> Result<NamedTempFile> {
+            let mut file = beside(&self.header)?;
+            file.write_all(text.as_bytes()).map_err(|cause| self.failed(extension, &cause))?;
+            file.as_file().sync_all().map_err(|cause| self.failed(extension, &cause))?;
+            Ok(file)
+        };
+        let markers = text("vmrk", self.markers())?;
+        let header = text("vhdr", self.header_text())?;
+        self.data.as_file().sync_all().map_err(|cause| self.failed("eeg", &cause))?;
+        let written = Written { samples: self.written.unsigned_abs(), events_left_out: self.left_out };
+        let mut named: Vec<PathBuf> = Vec::new();
+        for (file, extension) in [(self.data, "eeg"), (markers, "vmrk"), (header, "vhdr")] {
+            let path = self.header.with_extension(extension);
+            if let Err(failed) = file.persist(&path) {
+                // A header without its data would be worse than nothing.
+                for path in named {
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(Error::output(path, &failed.error));
+            }
+            named.push(path);
+        }
+        sync_folder(&self.header)?;
+        Ok(written)
+    }
+
+    fn failed(&self, extension: &str, cause: &std::io::Error) -> Error {
+        Error::output(self.header.with_extension(extension), cause)
+    }
+
+    fn header_text(&self) -> String {
+        let mut text = String::from("Brain Vision Data Exchange Header File Version 1.0\r\n");
+        let stem = &self.stem;
+        let _ = write!(
+            text,
+            "; written by stimkit {}\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={stem}.eeg\r\nMarkerFile={stem}.vmrk\r\n\
+             DataFormat=BINARY\r\nDataOrientation=MULTIPLEXED\r\nDataType=TIMEDOMAIN\r\nNumberOfChannels={}\r\nDataPoints={}\r\n\
+             ; Sampling interval in microseconds\r\nSamplingInterval={}\r\n\r\n[Binary Infos]\r\nBinaryFormat=IEEE_FLOAT_32\r\n\r\n\
+             [Channel Infos]\r\n; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>\r\n; \\1 stands for a comma\r\n",
+            env!("CARGO_PKG_VERSION"),
+            self.channels.len(),
+            self.written,
+            1e6 * self.rate.den() as f64 / self.rate.num() as f64,
+        );
+        for (k, channel) in self.channels.iter().enumerate() {
+            let unit = match &channel.unit {
+                Unit::Microvolt => "µV".to_owned(),
+                // Nothing at all would mean µV.
+                Unit::None => "n/a".to_owned(),
+                unit => field(&unit.to_string()),
+            };
+            let _ = write!(text, "Ch{}={},,1,{unit}\r\n", k + 1, field(&channel.name));
+        }
+        text
+    }
+
+    /// `New Segment` at each segment, then the events, by position.
+    fn markers(&self) -> String {
+        let mut lines: Vec<(i64, String)> = Vec::new();
+        let paused = self.segments.windows(2).any(|pair| {
+            pair[1].start_s - pair[0].start_s - self.rate.seconds(pair[0].length as f64) > self.rate.seconds(0.01)
+        });
+        // Pauses are told by dates. Where the start is not known they count from EDF+'s date for the unknown.
+        let start = self.start.or_else(|| DateTime::new(1985, 1, 1, 0, 0, 0, 0).filter(|_| paused));
+        let first = self.segments.first().map_or(0.0, |s| s.start_s);
+        for segment in &self.segments {
+            let moment = start.and_then(|t| t.plus_micros(((segment.start_s - first) * 1e6).round() as i64));
+            let date = moment.map_or(String::new(), |t| format!(",{}", t.compact()));
+            lines.push((segment.first.0, format!("New Segment,,{},1,0{date}", segment.first.0 + 1)));
+        }
+        for (event, name) in &self.events {
+            let points = self.rate.ticks(event.duration_s).round().max(1.0) as u64;
+            lines.push((event.tick.0, format!("{},{},{},{points},0", kind(name), field(name), event.tick.0 + 1)));
+        }
+        lines.sort_by_key(|line| line.0);
+        let mut text = format!(
+            "Brain Vision Data Exchange Marker File, Version 1.0\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={}.eeg\r\n\r\n\
+             [Marker Infos]\r\n; Each entry: Mk<number>=<type>,<description>,<position>,<size>,<channel>,<date>\r\n; \\1 stands for a comma\r\n",
+            self.stem
+        );
+        for (k, (_, line)) in lines.iter().enumerate() {
+            let _ = write!(text, "Mk{}={line}\r\n", k + 1);
+        }
+        text
+    }
+}
+
+/// The marker type that recorders give to `S255` and `R  1`; everything else is a comment.
+fn kind(name: &str) -> &'static str {
+    let digits = |text: &str| !text.trim().is_empty() && text.trim().bytes().all(|b| b.is_ascii_digit());
+    match name.split_at_checked(1) {
+        Some(("R", rest)) if digits(rest) => "Response",
+        Some(("S", rest)) if digits(rest) => "Stimulus",
+        _ if digits(name) => "Stimulus",
+        _ => "Comment",
+    }
+}
+
+/// A field of a list: commas coded, line breaks and other controls gone.
+fn field(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.trim().replace(',', "\\1")
+}
+
+/// A temporary file in the folder of `header`, readable as the user's umask has it.
+fn beside(header: &Path) -> Result<NamedTempFile> {
+    let folder = header.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".stimkit.").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder).map_err(|cause| Error::output(header, &cause))
+}
+
+/// Makes the new names last through a power cut, where folders can be synced.
+fn sync_folder(header: &Path) -> Result<()> {
+    let folder = header.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) {
+        File::open(folder).and_then(|f| f.sync_all()).map_err(|cause| Error::output(folder, &cause))?;
+    }
+    Ok(())
+}

@@ -1,3 +1,5 @@
 //! Doors out for signals.
 
 pub mod brainvision;
+
+pub use brainvision::BrainVisionWriter;

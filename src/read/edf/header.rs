@@ -4,8 +4,8 @@
 //! BDF: BioSemi's file format page.
 
 use crate::read::bytes::{ByteStore, read_vec};
-use crate::read::date::DateTime;
 use crate::read::text::{Decimal, Defects, Encoding, decimal, decode_text, visible};
+use crate::signal::date::DateTime;
 use crate::{Error, Result};
 
 /// Which promise about time the file makes.

@@ -1,14 +1,14 @@
-//! A date and a time of day, to the microsecond: just enough for start times and pauses.
+//! A date and a time of day, to the microsecond: just enough for start times and pauses. A recording states its start as the ISO text of one.
 
 /// Microseconds since 1970-01-01T00:00:00, local time as the file states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct DateTime(i64);
+pub(crate) struct DateTime(i64);
 
 const DAY: i64 = 86_400_000_000;
 
 impl DateTime {
     /// `None` where such a moment does not exist.
-    pub(super) fn new(year: i64, month: u32, day: u32, hour: u32, minute: u32, second: u32, micros: u32) -> Option<Self> {
+    pub(crate) fn new(year: i64, month: u32, day: u32, hour: u32, minute: u32, second: u32, micros: u32) -> Option<Self> {
         const DAYS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let last = *DAYS.get((month as usize).checked_sub(1)?)? + u32::from(leap && month == 2);
@@ -33,12 +33,12 @@ impl DateTime {
     }
 
     /// The moment `micros` later.
-    pub(super) fn plus_micros(self, micros: i64) -> Option<Self> {
+    pub(crate) fn plus_micros(self, micros: i64) -> Option<Self> {
         self.0.checked_add(micros).map(Self).filter(|t| t.0.abs() < 300_000_000_000_000_000)
     }
 
     /// Seconds from `other` to this moment.
-    pub(super) fn seconds_since(self, other: Self) -> f64 {
+    pub(crate) fn seconds_since(self, other: Self) -> f64 {
         (self.0 - other.0) as f64 * 1e-6
     }
 
@@ -53,7 +53,7 @@ impl DateTime {
     }
 
     /// ISO 8601 without a zone; a fraction only where there is one.
-    pub(super) fn iso(self) -> String {
+    pub(crate) fn iso(self) -> String {
         let (year, month, day) = self.civil();
         let micros = self.0.rem_euclid(DAY);
         let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
@@ -66,7 +66,7 @@ impl DateTime {
     }
 
     /// What [`DateTime::iso`] writes.
-    pub(super) fn from_iso(text: &str) -> Option<Self> {
+    pub(crate) fn from_iso(text: &str) -> Option<Self> {
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
         let bytes = seconds.as_bytes();
         if bytes.len() != 19 || fraction.len() > 6 || ![(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].iter().all(|&(i, b)| bytes[i] == b) {
@@ -78,7 +78,7 @@ impl DateTime {
     }
 
     /// `YYYYMMDDhhmmssuuuuuu`, as BrainVision's New Segment markers have it.
-    pub(super) fn compact(self) -> String {
+    pub(crate) fn compact(self) -> String {
         let (year, month, day) = self.civil();
         let micros = self.0.rem_euclid(DAY);
         let seconds = micros / 1_000_000;
@@ -87,7 +87,7 @@ impl DateTime {
     }
 
     /// What [`DateTime::compact`] writes.
-    pub(super) fn from_compact(text: &str) -> Option<Self> {
+    pub(crate) fn from_compact(text: &str) -> Option<Self> {
         if text.len() != 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
