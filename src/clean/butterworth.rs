@@ -163,7 +163,8 @@ impl StepConfig for Butterworth {
             return None;
         }
         if self.gap_aware && context.bridged_ms.is_empty() {
-            problems.add("gap_aware", "there is no bridged gap to be aware of: put pulse into [[stream]], or leave it out");
+            problems
+                .add("gap_aware", "there is no bridged gap to be aware of: put pulse into [[stream]], or leave it out");
             return None;
         }
         Some(match plan? {
@@ -608,6 +609,8 @@ mod tests {
         }
         let message = problem("band_hz = [0.1, inf]", &stream(25_000, 64, 1000));
         assert!(message.contains("decimate first") && message.contains("25000 Hz"), "{message}");
+        let message = problem("band_hz = [0.03, 40]\norder = 32", &stream(25_000, 1, 1000));
+        assert!(message.contains("decimate first"), "{message}");
         assert!(toml::from_str::<Butterworth>("band_hz = [1, 80]\nordre = 2").is_err());
         let notes = stage("band_hz = [1, 80]", &stream(1000, 64, 1000)).notes();
         assert!(notes.contains("look-ahead 6.") || notes.contains("look-ahead 5."), "{notes}");

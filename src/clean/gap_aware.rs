@@ -16,6 +16,11 @@
 //! piece's mean, because an extension that decays from an electrode offset of millivolts to zero would ring itself. And
 //! its order is a third of the fit's samples, but at most 64, as the cost grows with its square.
 //!
+//! Measured on that decay behind a bridge of −2…12 ms, on noise with rhythms: the plain filter leaks −1.6 µV to −10 ms and
+//! −1.3 µV to −100 ms, this one nothing at all, for 0.15 µV RMS of difference in a baseline that had no decay after it.
+//! After the pulse a high-pass bends the signal as before and a little more (−1.7 µV at +200 ms beside −1.1 µV): the decay
+//! itself must be dealt with elsewhere, and measures after the pulse are no reason to choose this filter.
+//!
 //! A stream has no such Stage: a piece between two pulses is shorter than the memory of a high-pass, so its filter needs
 //! both ends of the piece at hand, which is what an epoch is.
 
@@ -106,7 +111,7 @@ impl GapAware {
         // y = x − Σ w·(extension − filtered extension): the unfiltered part now, the filtered one after the filter.
         let place = |sample: usize| sample + start - samples.start;
         let gaps = [(*gap_start..samples.start, false), (samples.end..*gap_end, true)];
-        let mut blend = |sign: f64, extended: &[Lanes], result: &mut [Lanes]| {
+        let blend = |sign: f64, extended: &[Lanes], result: &mut [Lanes]| {
             for (gap, earlier) in &gaps {
                 for (i, at) in gap.clone().enumerate() {
                     let w = sign * weight(i, gap.len(), *earlier, gap.start == 0 || gap.end == result.len());
@@ -179,7 +184,8 @@ impl Model {
 
 /// The next run of measured samples at or after `from`, which must not lie inside one.
 fn next_piece(filled: &[bool], from: usize) -> Option<Piece> {
-    let run = |from: usize, value: bool| filled[from..].iter().position(|&f| f == value).map_or(filled.len(), |n| from + n);
+    let run =
+        |from: usize, value: bool| filled[from..].iter().position(|&f| f == value).map_or(filled.len(), |n| from + n);
     let start = run(from, false);
     if start == filled.len() {
         return None;
@@ -281,6 +287,7 @@ mod tests {
     fn a_decay_leaks_at_least_five_times_less_into_the_baseline() {
         // The decay of golden E behind a bridged gap of −2…12 ms, on EEG-like noise; the pulse is at sample 1000.
         let (n, gap) = (2000, 998..1013);
+        let gaps = std::slice::from_ref(&gap);
         let band = Band::Band(1.0, 100.0);
         let sos = butterworth(2, band, 1000.0).unwrap();
         let (mut step, info) = (step(band, &info(1, n)), info(1, n));
@@ -295,7 +302,7 @@ mod tests {
         let clean = bridged(brain.clone());
         let decayed = bridged((0..n).map(|i| brain[i] + if i < 1000 { 0.0 } else { decay(i - 1000) }).collect());
         let plain = [sosfiltfilt(&sos, &clean), sosfiltfilt(&sos, &decayed)];
-        let aware = [filtered(&mut step, &clean, &[gap.clone()]), filtered(&mut step, &decayed, &[gap.clone()])];
+        let aware = [filtered(&mut step, &clean, gaps), filtered(&mut step, &decayed, gaps)];
         for ms in [10, 100] {
             let leak = |y: &[Vec<f64>; 2]| (y[1][1000 - ms] - y[0][1000 - ms]).abs();
             assert!(leak(&plain) > 1.0, "{}", leak(&plain));
@@ -322,7 +329,8 @@ mod tests {
         let band = Band::Band(1.0, 80.0);
         let n = 300;
         let mut step = step(band, &info(1, n));
-        for gaps in [vec![0..n], vec![0..n - 1], vec![1..n], vec![1..2, 3..4, 5..n - 2], vec![0..1, n - 1..n]] {
+        for gaps in [&[(0, n)][..], &[(0, n - 1)], &[(1, n)], &[(1, 2), (3, 4), (5, n - 2)], &[(0, 1), (n - 1, n)]] {
+            let gaps: Vec<_> = gaps.iter().map(|&(a, b)| a..b).collect();
             for x in [vec![0.0; n], vec![1e5; n], signal(1, n)] {
                 let y = filtered(&mut step, &x, &gaps);
                 assert!(y.iter().all(|v| v.is_finite() && v.abs() < 1e6), "{gaps:?}");
@@ -335,6 +343,7 @@ mod tests {
     fn channels_do_not_touch_each_other() {
         let band = Band::Band(1.0, 80.0);
         let (n, gap) = (600, 298..313);
+        let gaps = std::slice::from_ref(&gap);
         let mut many = step(band, &info(11, n));
         let mut one = step(band, &info(1, n));
         let mut epoch = Epoch::new(Clock::stored(Rate::new(1000, 1).unwrap()), -300, 11, n);
@@ -345,7 +354,7 @@ mod tests {
         epoch.channel_mut(4)[100] = f64::NAN;
         many.apply(&mut epoch);
         for c in (0..11).filter(|&c| c != 4) {
-            assert_eq!(epoch.channel(c), filtered(&mut one, &signal(c as u64, n), &[gap.clone()]), "{c}");
+            assert_eq!(epoch.channel(c), filtered(&mut one, &signal(c as u64, n), gaps), "{c}");
         }
     }
 

@@ -173,24 +173,25 @@ fn check(order: usize, band: Band, rate_hz: f64) -> Result<()> {
     if !(rate_hz.is_finite() && rate_hz > 0.0) {
         return Err(Error::usage(format!("a filter cannot be designed for a rate of {rate_hz} Hz")));
     }
-    let (lo, hi, width) = match band {
-        Band::Low(f) | Band::High(f) => (f, f, f),
-        Band::Band(lo, hi) | Band::Stop(lo, hi) => (lo, hi, hi - lo),
+    let (lo, hi) = match band {
+        Band::Low(f) | Band::High(f) => (f, f),
+        Band::Band(lo, hi) | Band::Stop(lo, hi) => (lo, hi),
     };
     for f in [lo, hi] {
-        if !(f > 0.0) {
+        if f.is_nan() || f <= 0.0 {
             return Err(Error::usage(format!("a cut-off of {f} Hz is not above 0 Hz")));
         }
-        if !(f < rate_hz / 2.0) {
+        if f >= rate_hz / 2.0 {
             return Err(Error::usage(format!("{f} Hz needs a rate above {} Hz; here {rate_hz} Hz", 2.0 * f)));
         }
     }
-    if !(lo < hi) && width != lo {
+    let two_edges = matches!(band, Band::Band(..) | Band::Stop(..));
+    if two_edges && lo >= hi {
         return Err(Error::usage(format!("the lower cut-off, {lo} Hz, is not below the upper, {hi} Hz")));
     }
-    if lo.min(width) / rate_hz < LOWEST {
-        let what = lo.min(width);
-        return Err(Error::usage(format!("{what} Hz is less than a millionth of the rate, {rate_hz} Hz"))
+    let narrowest = if two_edges { lo.min(hi - lo) } else { lo };
+    if narrowest / rate_hz < LOWEST {
+        return Err(Error::usage(format!("{narrowest} Hz is less than a millionth of the rate, {rate_hz} Hz"))
             .with_hint("decimate first"));
     }
     Ok(())
@@ -264,8 +265,11 @@ fn representatives(mut roots: Vec<Complex64>) -> Vec<Complex64> {
 /// Index of the smallest key among those for which `key` gives one; the first of equals.
 fn smallest(list: &[Complex64], key: impl Fn(&Complex64) -> Option<f64>) -> Option<usize> {
     let keys = list.iter().enumerate().filter_map(|(i, r)| key(r).map(|k| (i, k)));
-    keys.fold(None, |best: Option<(usize, f64)>, (i, k)| if best.is_none_or(|(_, b)| k < b) { Some((i, k)) } else { best })
-        .map(|(i, _)| i)
+    keys.fold(
+        None,
+        |best: Option<(usize, f64)>, (i, k)| if best.is_none_or(|(_, b)| k < b) { Some((i, k)) } else { best },
+    )
+    .map(|(i, _)| i)
 }
 
 /// Pairs poles with the zeros nearest to them, SciPy's `zpk2sos(pairing="nearest")`: the pole nearest to the unit circle
@@ -445,7 +449,10 @@ mod tests {
             for (ours, theirs) in sos.steady_state().iter().zip(&zi) {
                 // Ours waits behind the gain, theirs stands in front of it: the same numbers.
                 let bound = 1e-11_f64.max(rounding(&sos, 0.0)) * 4.0;
-                assert!((ours[0] - theirs[0]).abs() <= bound && (ours[1] - theirs[1]).abs() <= bound, "{ours:?} {theirs:?}");
+                assert!(
+                    (ours[0] - theirs[0]).abs() <= bound && (ours[1] - theirs[1]).abs() <= bound,
+                    "{ours:?} {theirs:?}"
+                );
             }
         }
     }
@@ -494,7 +501,9 @@ mod tests {
 
     #[test]
     fn ring_length_is_where_the_tail_falls_below_the_bound() {
-        for (order, band) in [(2, Band::Band(1.0, 80.0)), (1, Band::Low(80.0)), (8, Band::Low(5.0)), (2, Band::Stop(48.0, 52.0))] {
+        for (order, band) in
+            [(2, Band::Band(1.0, 80.0)), (1, Band::Low(80.0)), (8, Band::Low(5.0)), (2, Band::Stop(48.0, 52.0))]
+        {
             let sos = butterworth(order, band, 1000.0).unwrap();
             let h: Vec<_> = magnitudes(&sos).take(60_000).collect();
             for bound in [1e-3, 1e-6, 1e-10] {
@@ -508,9 +517,8 @@ mod tests {
     #[test]
     fn bounds_and_lengths_that_the_house_states() {
         // 1 to 80 Hz at 1 kHz rings about 6 s to 1e-10, and 0.1 Hz about ten times as long.
-        let seconds = |lo: f64| {
-            decay_samples(&butterworth(2, Band::Band(lo, 80.0), 1000.0).unwrap(), 1e-10) as f64 / 1000.0
-        };
+        let seconds =
+            |lo: f64| decay_samples(&butterworth(2, Band::Band(lo, 80.0), 1000.0).unwrap(), 1e-10) as f64 / 1000.0;
         assert!((5.0..7.0).contains(&seconds(1.0)), "{}", seconds(1.0));
         assert!((50.0..70.0).contains(&seconds(0.1)), "{}", seconds(0.1));
     }

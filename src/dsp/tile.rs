@@ -271,7 +271,10 @@ mod tests {
                     let mut one: Vec<_> = input.iter().map(|x| x[l]).collect();
                     let mut state: Vec<_> = steady.iter().map(|s| s.map(|v| v * one[0])).collect();
                     sosfilt(&sos, &mut one, &mut state);
-                    assert!(one.iter().zip(&ahead).all(|(a, b)| a.to_bits() == b[l].to_bits()), "order {order} {band:?}");
+                    assert!(
+                        one.iter().zip(&ahead).all(|(a, b)| a.to_bits() == b[l].to_bits()),
+                        "order {order} {band:?}"
+                    );
                     let mut one: Vec<_> = input.iter().rev().map(|x| x[l]).collect();
                     let mut state: Vec<_> = steady.iter().map(|s| s.map(|v| v * one[0])).collect();
                     sosfilt(&sos, &mut one, &mut state);

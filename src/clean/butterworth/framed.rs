@@ -21,6 +21,9 @@ use crate::flow::Stage;
 use crate::signal::{Block, StreamInfo};
 use std::ops::Range;
 
+/// Look-aheads above this many samples, 1 GiB for eight channels, are not worth computing exactly.
+const LONGEST: f64 = 16_777_216.0;
+
 /// Lengths in samples.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
@@ -36,7 +39,9 @@ impl Shape {
     /// Frames as long as the look-ahead, and at least a second: twice the backward work, at the least memory.
     pub fn new(sos: &Sos, error_bound: f64, rate_hz: f64) -> Self {
         let pad = sos.padding();
-        let ahead = decay_samples(sos, error_bound).max(pad + 1);
+        // Where the slowest pole alone asks for more than any limit allows, that estimate will do to say so.
+        let slowest = (1.0 / error_bound).ln() / (1.0 - sos.pole_radius());
+        let ahead = if slowest > LONGEST { slowest as usize } else { decay_samples(sos, error_bound) }.max(pad + 1);
         Self { frame: ahead.max(rate_hz.ceil() as usize), ahead, pad }
     }
 
