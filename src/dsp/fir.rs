@@ -35,7 +35,7 @@ pub fn firwin(taps: usize, band: Band, window: Window) -> Result<Vec<f64>> {
         return Err(Error::usage(format!("filter edges {edges:?} are not in order between 0 and Nyquist (1)")));
     }
     let passes_nyquist = matches!(band, Band::HighPass(_) | Band::BandStop(..));
-    if taps == 0 || taps % 2 == 0 && passes_nyquist {
+    if taps == 0 || taps.is_multiple_of(2) && passes_nyquist {
         return Err(Error::usage(format!("{taps} taps cannot make a filter that passes the Nyquist frequency")));
     }
     let centre = (taps - 1) as f64 / 2.0;
