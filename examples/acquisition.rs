@@ -10,10 +10,10 @@ use stimkit::flow::Source;
 use stimkit::recipe::Recipe;
 use stimkit::run::{Input, Pipeline};
 use stimkit::signal::Block;
-use stimkit::simulate::tms::{TmsSimulation, TmsSimulator};
+use stimkit::simulate::TmsSimulation;
 
 fn main() -> stimkit::Result<()> {
-    let mut amplifier = TmsSimulator::new(&TmsSimulation { channels: 32, seconds: 30.0, ..TmsSimulation::default() })?;
+    let mut amplifier = TmsSimulation { channels: 32, seconds: 30.0, ..TmsSimulation::default() }.build()?;
     let recording = amplifier.recording().clone();
     let stream = recording.main_stream();
 

@@ -62,7 +62,11 @@ fn law_4_a_gap_is_a_fact() {
     let trials = common::table(&tables, "trials");
     let reasons: Vec<String> = (0..trials.len()).map(|r| format!("{:?}", trials.cell(r, "reason").unwrap())).collect();
     assert!(reasons[2].contains("gap"), "the straddling epoch was not dropped for the gap: {reasons:?}");
-    assert_eq!(trials.number(3, "onset_s").unwrap(), gapped.events[3].tick.0 as f64 / 1000.0 + 5.0, "onset_s counts the gap");
+    assert_eq!(
+        trials.number(3, "onset_s").unwrap(),
+        gapped.events[3].tick.0 as f64 / 1000.0 + 5.0,
+        "onset_s counts the gap"
+    );
 
     // the second segment alone, as a recording of its own, gives the same bits
     let alone = whole.after(cut_at);
@@ -112,7 +116,9 @@ fn law_7_nothing_disappears() {
     let tables = live(&lab, &recipe, 0, |_| 500);
     let trials = common::table(&tables, "trials");
     assert_eq!(trials.len(), lab.events.len(), "an event has no row");
-    let rows = |code: &str| (0..trials.len()).filter(|r| format!("{:?}", trials.cell(*r, "reason").unwrap()).contains(code)).count();
+    let rows = |code: &str| {
+        (0..trials.len()).filter(|r| format!("{:?}", trials.cell(*r, "reason").unwrap()).contains(code)).count()
+    };
     assert_eq!((rows("\"start\""), rows("\"end\"")), (2, 2), "events at the edges");
     assert!(rows("non_finite") >= 1, "the NaN is not visible");
     let kept: f64 = (0..trials.len()).filter_map(|r| trials.number(r, "kept")).sum();

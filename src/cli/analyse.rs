@@ -35,7 +35,8 @@ pub(super) fn run(args: &RunArgs, talk: &Talk, command: Vec<String>) -> Result<u
 pub(super) fn recipe_text(name: &str) -> Result<String> {
     let path = Path::new(name);
     if path.is_file() || path.extension().is_some_and(|e| e == "toml") {
-        return std::fs::read_to_string(path).map_err(|e| Error::usage(format!("the recipe cannot be read: {e}")).at_path(path));
+        return std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("the recipe cannot be read: {e}")).at_path(path));
     }
     Ok(Builtin::find(name)?.text.to_owned())
 }

@@ -152,7 +152,8 @@ impl Common {
             check_table(name, &recipe)?;
         }
         let inputs = self.inputs()?;
-        let total: u64 = inputs.iter().filter_map(|i| std::fs::metadata(data_file(&i.path)).ok()).map(|m| m.len()).sum();
+        let total: u64 =
+            inputs.iter().filter_map(|i| std::fs::metadata(data_file(&i.path)).ok()).map(|m| m.len()).sum();
         let bar = talk.bar(total);
         let progress = |bytes: u64| bar.inc(bytes);
         let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome));
@@ -196,7 +197,9 @@ impl Common {
             .map(|(path, name)| {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 let mut identity = identity::from_bids(&name, &stem);
-                if let Some(found) = pattern.as_ref().and_then(|p| p.captures(&path.to_string_lossy()).map(|c| Groups::of(&c))) {
+                if let Some(found) =
+                    pattern.as_ref().and_then(|p| p.captures(&path.to_string_lossy()).map(|c| Groups::of(&c)))
+                {
                     found.fill(&mut identity);
                 }
                 if let Some(sheet) = &sheet {
@@ -214,7 +217,8 @@ fn site_value(name: &str) -> Result<toml::Value> {
     if !path.is_file() && path.extension().is_none_or(|e| e != "toml") {
         return Site::builtin(name).map(|_| toml::Value::String(name.to_owned()));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::usage(format!("the site cannot be read: {e}")).at_path(path))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::usage(format!("the site cannot be read: {e}")).at_path(path))?;
     let site = Site::from_toml(&text).map_err(|e| e.at_path(path))?;
     toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
 }

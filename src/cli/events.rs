@@ -4,7 +4,7 @@ use super::common::DetectArgs;
 use super::talk::Talk;
 use crate::clean::detect;
 use crate::read::probe::{self, OpenOptions};
-use crate::run::events::{self, EVENTS, EVENT_LIST};
+use crate::run::events::{self, EVENT_LIST, EVENTS};
 use crate::signal::ChannelKind;
 use crate::table::{Identity, Table};
 use crate::unit::Unit;
@@ -74,14 +74,19 @@ fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<(Table, String)> {
             chosen = pick(&|i| channels[i].unit == Unit::Microvolt);
         }
         if chosen.is_empty() {
-            return Err(Error::data("no channel to look for pulses in").at_path(path).with_hint("name some with --channels"));
+            return Err(Error::data("no channel to look for pulses in")
+                .at_path(path)
+                .with_hint("name some with --channels"));
         }
-        source.select(recording.main, &chosen).map_err(located)?;
-        let detection = detect::detect(&mut *source, chosen.len(), &args.detection.config()).map_err(located)?;
-        talk.note(&format!("{}: {}", recording.name, detection.summary()));
+        let detection = detect::detect(&mut *source, &chosen, &args.detection.config()).map_err(located)?;
+        talk.note(&format!("{}: {}", recording.name, events::told(&detection)));
         found = Some(detection);
     }
-    let pulses = found.as_ref().map(|d| d.ticks.as_slice());
-    let table = if args.list { events::list(&recording, pulses) } else { events::summary(&recording, pulses) };
+    let pulses = found.as_ref().map(detect::Detection::ticks);
+    let table = if args.list {
+        events::list(&recording, pulses.as_deref())
+    } else {
+        events::summary(&recording, pulses.as_deref())
+    };
     Ok((table, recording.name))
 }

@@ -80,8 +80,11 @@ fn as_text(out: &mut dyn Write, path: &Path, recording: &Recording, verdict: Opt
             stream.segments.len(),
             if stream.segments.len() == 1 { "" } else { "s" },
         )?;
-        let names: Vec<String> =
-            stream.channels.iter().map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string()))).collect();
+        let names: Vec<String> = stream
+            .channels
+            .iter()
+            .map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string())))
+            .collect();
         writeln!(out, "            {}", names.join(", "))?;
         if stream.segments.len() > 1 {
             for s in stream.segments.iter().take(20) {
@@ -141,5 +144,7 @@ fn verify(path: &Path) -> Result<Verdict> {
 
 #[cfg(not(feature = "verify-edfplus"))]
 fn verify(path: &Path) -> Result<Verdict> {
-    Err(Error::usage("this build has no second decoder").at_path(path).with_hint("build with the feature verify-edfplus"))
+    Err(Error::usage("this build has no second decoder")
+        .at_path(path)
+        .with_hint("build with the feature verify-edfplus"))
 }

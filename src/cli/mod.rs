@@ -98,9 +98,9 @@ fn dispatch(command: Command, talk: &Talk, line: Vec<String>) -> Result<u8> {
         Command::Events(args) => events::run(&args, talk),
         Command::Tep(args) => analyse::tep(&args, talk, line),
         Command::Run(args) => analyse::run(&args, talk, line),
-        Command::Recipe { name: None } => print(|out| {
-            BUILTIN.iter().try_for_each(|b| writeln!(out, "{:<12} {}", b.name, b.about))
-        }),
+        Command::Recipe { name: None } => {
+            print(|out| BUILTIN.iter().try_for_each(|b| writeln!(out, "{:<12} {}", b.name, b.about)))
+        }
         Command::Recipe { name: Some(name) } => {
             let builtin = crate::recipe::Builtin::find(&name)?;
             print(|out| out.write_all(builtin.text.as_bytes()))

@@ -110,7 +110,8 @@ impl Talk {
             return indicatif::ProgressBar::hidden();
         }
         let bar = indicatif::ProgressBar::new(bytes);
-        let style = indicatif::ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}");
+        let style =
+            indicatif::ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}");
         if let Ok(style) = style {
             bar.set_style(style);
         }
@@ -132,7 +133,9 @@ pub(super) fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' => '\n',
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => '\u{fffd}',
+            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+                '\u{fffd}'
+            }
             c => c,
         })
         .collect()

@@ -226,7 +226,13 @@ impl Schedule {
         self.describe(&due, epoch);
         if from < start {
             // before the segment's first sample, or cued so late that the ring had moved on
-            let code = if from >= origin { "late" } else if self.segments_ended == 0 { "start" } else { "gap" };
+            let code = if from >= origin {
+                "late"
+            } else if self.segments_ended == 0 {
+                "start"
+            } else {
+                "gap"
+            };
             return Some(Some(Reason::new(code)));
         }
         let mut channel = 0;

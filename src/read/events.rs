@@ -40,7 +40,10 @@ impl EventBook {
     /// Events before the first or after the last sample, which EDF+ allows, keep their place.
     pub(super) fn write_into(mut self, recording: &mut Recording, defects: &mut Defects) {
         if self.overflow > 0 {
-            defects.warn("W_TOO_MANY_EVENTS", format!("{} events beyond the first {MOST_EVENTS} are left out", self.overflow));
+            defects.warn(
+                "W_TOO_MANY_EVENTS",
+                format!("{} events beyond the first {MOST_EVENTS} are left out", self.overflow),
+            );
         }
         self.found.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut renamed = vec![u32::MAX; self.names.len()];

@@ -57,7 +57,10 @@ fn note_odd_units(channels: &[Channel], defects: &mut Defects) {
         let unit = if first.unit == Unit::None { "none".to_owned() } else { format!("'{}'", first.unit) };
         defects.warn(
             "W_UNIT_UNKNOWN",
-            format!("{count} channel(s) have a unit that is not volts (unit of '{}': {unit}); kept as they are", first.name),
+            format!(
+                "{count} channel(s) have a unit that is not volts (unit of '{}': {unit}); kept as they are",
+                first.name
+            ),
         );
     }
 }
@@ -81,6 +84,7 @@ fn recording(name: &str, format: String, streams: Vec<Stream>) -> Recording {
         streams,
         events: Vec::new(),
         event_names: Vec::new(),
+        event_is_stimulus: Vec::new(),
         start: None,
         line_hz: None,
         warnings: Vec::new(),

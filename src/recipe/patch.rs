@@ -34,7 +34,8 @@ pub(super) fn apply(recipe: &mut toml::Table, patch: &str) -> Result<()> {
                     let names: Vec<String> = parts.iter().map(|p| used(p).to_owned()).collect();
                     let at = names.iter().position(|n| n == wanted);
                     let at = at.ok_or_else(|| {
-                        let hint = nearest(wanted, names.iter().map(String::as_str)).map_or_else(|| names.join(", "), str::to_owned);
+                        let hint = nearest(wanted, names.iter().map(String::as_str))
+                            .map_or_else(|| names.join(", "), str::to_owned);
                         bad(format!("`{name}` has no part `{wanted}`; it has {hint}"))
                     })?;
                     &mut parts[at]

@@ -3,7 +3,12 @@
 /// The candidate nearest to `word` (Levenshtein distance of at most a third of its length, at least 2).
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = (word.chars().count() / 3).max(2);
-    candidates.into_iter().map(|c| (distance(&word.to_lowercase(), &c.to_lowercase()), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
+    candidates
+        .into_iter()
+        .map(|c| (distance(&word.to_lowercase(), &c.to_lowercase()), c))
+        .filter(|(d, _)| *d <= limit)
+        .min()
+        .map(|(_, c)| c)
 }
 
 fn distance(a: &str, b: &str) -> usize {
@@ -67,8 +72,13 @@ mod tests {
     fn suggestions_and_globs() {
         assert_eq!(nearest("band", ["order", "band_hz"]), None);
         assert_eq!(nearest("bandhz", ["order", "band_hz"]), Some("band_hz"));
-        assert_eq!(explain("unknown field `ordr`, expected one of `order`, `phase`"), "unknown key `ordr`; did you mean `order`?");
-        for (pattern, name, fits) in [("S*", "S  1", true), ("S?5*", "S255", true), ("*1", "S  12", false), ("", "", true), ("**", "x", true)] {
+        assert_eq!(
+            explain("unknown field `ordr`, expected one of `order`, `phase`"),
+            "unknown key `ordr`; did you mean `order`?"
+        );
+        for (pattern, name, fits) in
+            [("S*", "S  1", true), ("S?5*", "S255", true), ("*1", "S  12", false), ("", "", true), ("**", "x", true)]
+        {
             assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
         }
     }

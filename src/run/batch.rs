@@ -1,6 +1,6 @@
 //! Many recordings: one per core, failures told and left behind, tables in input order whatever finished first.
 
-use super::output::{create_folder, write_file};
+use super::output::{create_folder, write_file, write_table};
 use super::recording::{Analysis, Options, analyse};
 use crate::recipe::Recipe;
 use crate::table::{Identity, Table};
@@ -183,7 +183,13 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
     outcome
 }
 
-fn write_recording(out: &Path, input: &Input, analysis: Analysis, batch: &Batch<'_>, outcome: &mut Outcome) -> Result<()> {
+fn write_recording(
+    out: &Path,
+    input: &Input,
+    analysis: Analysis,
+    batch: &Batch<'_>,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let started = Instant::now();
     let folder = out.join(&input.identity.recording);
     create_folder(&folder)?;
@@ -200,12 +206,9 @@ fn write_recording(out: &Path, input: &Input, analysis: Analysis, batch: &Batch<
         .tables
         .par_iter()
         .map(|table| {
-            let path = folder.join(format!("{}.csv", table.name()));
-            let hash = write_file(&path, |mut w| {
-                table.write_header(&mut w, raw)?;
-                table.write_rows(&mut w, identity, conditions, raw)
-            })?;
-            Ok((format!("{}.csv", table.name()), hash))
+            let name = format!("{}.csv", table.name());
+            let hash = write_table(&folder.join(&name), table, identity, conditions, raw)?;
+            Ok((name, hash))
         })
         .collect();
     let mut files = BTreeMap::new();

@@ -64,8 +64,9 @@ impl Epochs {
         let bad = named_bad.to_vec();
         let enters: Vec<bool> =
             info.channels.iter().zip(&bad).map(|(c, bad)| c.kind == ChannelKind::Eeg && c.calibrated && !bad).collect();
-        let averages =
-            (0..info.conditions).map(|_| Averages::new(info.clock, info.first, info.channels.len(), info.len)).collect();
+        let averages = (0..info.conditions)
+            .map(|_| Averages::new(info.clock, info.first, info.channels.len(), info.len))
+            .collect();
         Self {
             epoch,
             parts,

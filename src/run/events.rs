@@ -3,12 +3,12 @@
 //! Without a name: if the file has one kind of stimulus marker, that one; else the kinds of which at least 90 % sit at a
 //! constant lag under 5 ms from pulses found in the signal; else the caller is shown the table of events and asked.
 
-use crate::clean::detect::{self, Detection};
+use crate::clean::detect::{self, Detection, TrainRule};
 use crate::flow::Source;
 use crate::recipe::Names;
 use crate::signal::{Event, EventName, Recording};
 use crate::table::{Column, Table, TableSpec};
-use crate::unit::Tick;
+use crate::unit::{Rate, Tick};
 use crate::{Error, Result, Warning};
 
 /// A kind of event: how many, how far apart.
@@ -89,28 +89,37 @@ pub struct Choice {
 /// Name of events that were found in the signal.
 pub const DETECTED: &str = "pulse";
 
-/// Settles `auto` and `detect`. `source` is selected to the channels to look at; it is rewound.
+/// Settles `auto` and `detect`. Pulses are looked for on `channels` of the main stream, which stay selected.
 ///
 /// # Errors
 /// When no rule decides: the message holds the table of events and names `--event`.
-pub fn choose(wanted: &Names, recording: &Recording, source: &mut dyn Source, channels: usize, config: &detect::Detect) -> Result<Choice> {
+pub fn choose(
+    wanted: &Names,
+    recording: &Recording,
+    source: &mut dyn Source,
+    channels: &[usize],
+    config: &detect::Detect,
+) -> Result<Choice> {
     let detected = |source: &mut dyn Source| -> Result<Detection> {
-        source.rewind()?;
         let found = detect::detect(source, channels, config)?;
         source.rewind()?;
         Ok(found)
     };
     let as_events = |found: &Detection| {
         let name = EventName(recording.event_names.len() as u32);
-        found.ticks.iter().map(|&t| Event::new(t, name)).collect::<Vec<_>>()
+        found.pulses.iter().map(|p| Event::new(p.tick, name)).collect::<Vec<_>>()
     };
     if wanted.is("detect") {
         let found = detected(source)?;
-        if found.ticks.is_empty() {
-            return Err(Error::data(format!("no pulse was found in the signal: {}", found.summary()))
+        if found.pulses.is_empty() {
+            return Err(Error::data(format!("no pulse was found in the signal: {}", told(&found)))
                 .with_hint("lower the threshold with --threshold, or name the events with --event"));
         }
-        return Ok(Choice { names: vec![DETECTED.to_owned()], detected: Some(as_events(&found)), warnings: Vec::new() });
+        return Ok(Choice {
+            names: vec![DETECTED.to_owned()],
+            detected: Some(as_events(&found)),
+            warnings: Vec::new(),
+        });
     }
     if !wanted.is("auto") {
         let names: Vec<String> = recording.event_names.iter().filter(|n| wanted.matches(n)).cloned().collect();
@@ -119,56 +128,76 @@ pub fn choose(wanted: &Names, recording: &Recording, source: &mut dyn Source, ch
         }
         return Ok(Choice { names, detected: None, warnings: Vec::new() });
     }
-    let kinds: Vec<Kind> = kinds(recording).into_iter().filter(|k| k.count > 0 && recording.is_stimulus(&k.name)).collect();
+    let kinds: Vec<Kind> =
+        kinds(recording).into_iter().filter(|k| k.count > 0 && recording.is_stimulus(&k.name)).collect();
     if let [only] = kinds.as_slice() {
         return Ok(Choice { names: vec![only.name.clone()], detected: None, warnings: Vec::new() });
     }
     let found = detected(source)?;
     if kinds.is_empty() {
-        if found.ticks.is_empty() {
-            return Err(Error::data(format!("the file has no stimulus marker, and no pulse was found: {}", found.summary()))
-                .with_hint("lower the threshold with --threshold, or cut by the clock with --set cut.every_ms=2000"));
+        if found.pulses.is_empty() {
+            return Err(Error::data(format!(
+                "the file has no stimulus marker, and no pulse was found: {}",
+                told(&found)
+            ))
+            .with_hint("lower the threshold with --threshold, or cut by the clock with --set cut.every_ms=2000"));
         }
-        let n = found.ticks.len();
+        let n = found.pulses.len();
         let warning = Warning::new(
             "W_PULSES_DETECTED",
             format!("the file has no stimulus marker; {n} pulses found in the signal are used"),
         );
-        return Ok(Choice { names: vec![DETECTED.to_owned()], detected: Some(as_events(&found)), warnings: vec![warning] });
+        return Ok(Choice {
+            names: vec![DETECTED.to_owned()],
+            detected: Some(as_events(&found)),
+            warnings: vec![warning],
+        });
     }
-    let rate = recording.main_stream().rate;
+    let (rate, pulses) = (recording.main_stream().rate, found.ticks());
     let near: Vec<String> = kinds
         .iter()
         .filter(|kind| {
             let at = recording.event_names.iter().position(|n| *n == kind.name);
             let ticks: Vec<Tick> =
                 deduplicated(recording).iter().filter(|e| Some(e.name.0 as usize) == at).map(|e| e.tick).collect();
-            sits_at_pulses(&ticks, &found.ticks, rate.hz())
+            sits_at_pulses(&ticks, &pulses, rate)
         })
         .map(|k| k.name.clone())
         .collect();
     if near.is_empty() {
-        let why = if found.ticks.is_empty() { "no pulse was found in the signal to tell which" } else { "none sits at the pulses found in the signal" };
+        let why = if found.pulses.is_empty() {
+            "no pulse was found in the signal to tell which"
+        } else {
+            "none sits at the pulses found in the signal"
+        };
         return Err(undecided(recording, &format!("{} kinds of markers, and {why}", kinds.len())));
     }
     Ok(Choice { names: near, detected: None, warnings: Vec::new() })
 }
 
 /// Whether at least 90 % of the markers have a pulse at one constant lag (±0.5 ms around the median) under 5 ms.
-fn sits_at_pulses(markers: &[Tick], pulses: &[Tick], rate_hz: f64) -> bool {
-    let mut lags: Vec<f64> = markers
-        .iter()
-        .filter_map(|m| {
-            let at = pulses.partition_point(|p| p < m);
-            [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|i| pulses.get(i)).map(|p| (p.0 - m.0) as f64).min_by(|a, b| a.abs().total_cmp(&b.abs()))
-        })
-        .map(|samples| samples * 1e3 / rate_hz)
-        .filter(|lag| lag.abs() < 5.0)
-        .collect();
-    lags.sort_by(f64::total_cmp);
-    let Some(middle) = middle(&lags) else { return false };
-    let constant = lags.iter().filter(|l| (*l - middle).abs() <= 0.5).count();
-    constant * 10 >= markers.len() * 9
+fn sits_at_pulses(markers: &[Tick], pulses: &[Tick], rate: Rate) -> bool {
+    let matched = detect::match_events(pulses, markers, rate, 5.0);
+    let lag = |&(f, m): &(usize, usize)| 1e3 * rate.seconds((pulses[f].0 - markers[m].0) as f64);
+    let constant = matched.pairs.iter().filter(|p| (lag(p) - matched.lag_median_ms).abs() <= 0.5).count();
+    !markers.is_empty() && constant * 10 >= markers.len() * 9
+}
+
+/// What a search did, in a few words.
+pub fn told(found: &Detection) -> String {
+    if let Some(reason) = &found.reason {
+        return reason.clone();
+    }
+    let mut thresholds = found.thresholds_uv.clone();
+    thresholds.sort_by(f64::total_cmp);
+    let relaxed = if found.relaxed > 0 { format!(", lowered {} times", found.relaxed) } else { String::new() };
+    format!(
+        "{} pulses found in the signal; thresholds {:.0} to {:.0} uV{relaxed}, at least {} channels",
+        found.pulses.len(),
+        thresholds.first().copied().unwrap_or(f64::NAN),
+        thresholds.last().copied().unwrap_or(f64::NAN),
+        found.channels_needed,
+    )
 }
 
 fn undecided(recording: &Recording, why: &str) -> Error {
@@ -252,7 +281,7 @@ pub fn summary(recording: &Recording, pulses: Option<&[Tick]>) -> Table {
                 kind.interval_median_s.into(),
                 kind.interval_min_s.into(),
                 kind.interval_max_s.into(),
-                detect::trains(ticks, rate_hz).into(),
+                trains(ticks, stream.rate).into(),
                 follows.map(|f| f.0.to_owned()).into(),
                 lag.map(|l| l[0]).into(),
                 lag.map(|l| l[1]).into(),
@@ -269,9 +298,11 @@ pub fn summary(recording: &Recording, pulses: Option<&[Tick]>) -> Table {
         let ticks = ticks_of(EventName(i as u32));
         let follows = (0..recording.event_names.len())
             .filter(|j| *j != i)
-            .filter_map(|j| Some((recording.event_names[j].as_str(), follows(&ticks, &ticks_of(EventName(j as u32)), rate_hz)?)))
+            .filter_map(|j| {
+                Some((recording.event_names[j].as_str(), follows(&ticks, &ticks_of(EventName(j as u32)), rate_hz)?))
+            })
             .min_by(|a, b| a.1[0].total_cmp(&b.1[0]));
-        row(kind, &ticks, follows, pulses.map(|p| at_pulses(&ticks, p, rate_hz)));
+        row(kind, &ticks, follows, pulses.map(|p| at_pulses(&ticks, p, stream.rate)));
     }
     if let Some(pulses) = pulses {
         row(&kind_of(DETECTED, pulses.iter().map(|t| stream.seconds_at(*t)).collect(), 0), pulses, None, None);
@@ -299,7 +330,9 @@ pub fn list(recording: &Recording, pulses: Option<&[Tick]>) -> Table {
 fn follows(ticks: &[Tick], leaders: &[Tick], rate_hz: f64) -> Option<[f64; 3]> {
     let mut lags: Vec<f64> = ticks
         .iter()
-        .filter_map(|t| leaders.get(leaders.partition_point(|l| l < t).checked_sub(1)?).map(|l| (t.0 - l.0) as f64 * 1e3 / rate_hz))
+        .filter_map(|t| {
+            leaders.get(leaders.partition_point(|l| l < t).checked_sub(1)?).map(|l| (t.0 - l.0) as f64 * 1e3 / rate_hz)
+        })
         .filter(|lag| *lag <= 100.0)
         .collect();
     lags.sort_by(f64::total_cmp);
@@ -313,17 +346,25 @@ struct AtPulses {
     unmatched_pulses: usize,
 }
 
-fn at_pulses(ticks: &[Tick], pulses: &[Tick], rate_hz: f64) -> AtPulses {
-    let within = |from: &[Tick], t: Tick| {
-        let at = from.partition_point(|p| *p < t);
-        let near = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|i| from.get(i));
-        near.map(|p| (p.0 - t.0) as f64 * 1e3 / rate_hz).min_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|l| l.abs() <= 5.0)
-    };
-    let mut lags: Vec<f64> = ticks.iter().filter_map(|t| within(pulses, *t)).collect();
-    lags.sort_by(f64::total_cmp);
+fn at_pulses(ticks: &[Tick], pulses: &[Tick], rate: Rate) -> AtPulses {
+    let matched = detect::match_events(pulses, ticks, rate, 5.0);
+    let lags = matched.pairs.iter().map(|&(f, m)| 1e3 * rate.seconds((pulses[f].0 - ticks[m].0) as f64));
+    let (low, high) = lags.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), l| (a.min(l), b.max(l)));
     AtPulses {
-        lag_ms: middle(&lags).zip(lags.first().copied().zip(lags.last().copied())).map(|(m, (a, b))| [m, a, b]),
-        unmatched: ticks.len() - lags.len(),
-        unmatched_pulses: pulses.iter().filter(|p| within(ticks, **p).is_none()).count(),
+        lag_ms: (!matched.pairs.is_empty()).then_some([matched.lag_median_ms, low, high]),
+        unmatched: matched.unmatched_markers.len(),
+        unmatched_pulses: matched.unmatched_found.len(),
     }
+}
+
+/// How events come, `single` or `pair + burst of 3` say; nothing where there are none.
+fn trains(ticks: &[Tick], rate: Rate) -> Option<String> {
+    let mut names: Vec<String> = Vec::new();
+    for train in detect::name_trains(ticks, rate, &TrainRule::default()) {
+        let name = train.name();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    (!names.is_empty()).then(|| names.join(" + "))
 }

@@ -93,10 +93,6 @@ impl Front {
         (self.saturated.counts.iter().sum(), self.saturated.samples)
     }
 
-    pub fn stages(&self) -> impl Iterator<Item = &dyn Stage> {
-        self.slots.iter().map(|s| &*s.stage)
-    }
-
     pub fn memory_bytes(&self) -> u64 {
         let blocks: usize = self.slots.iter().map(|s| s.out.capacity() * s.out.groups() * LANES * 8).sum();
         self.ring.memory_bytes() + blocks as u64 + self.slots.iter().map(|s| s.stage.memory_bytes()).sum::<u64>()

@@ -113,9 +113,8 @@ fn choose(channels: &[Channel], recipe: &Recipe) -> Result<Vec<usize>> {
             return Err(Error::data(format!("no channel is called {pattern}")).with_hint(hint));
         }
     }
-    let chosen: Vec<usize> = (0..channels.len())
-        .filter(|&i| Names::matches(wanted, &channels[i].name) && !excluded(&channels[i]))
-        .collect();
+    let chosen: Vec<usize> =
+        (0..channels.len()).filter(|&i| Names::matches(wanted, &channels[i].name) && !excluded(&channels[i])).collect();
     if chosen.is_empty() {
         return Err(Error::data("--exclude leaves no channel").with_hint(listing()));
     }

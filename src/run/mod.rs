@@ -6,8 +6,8 @@
 pub mod batch;
 mod epochs;
 pub mod events;
-pub mod identity;
 mod front;
+pub mod identity;
 mod input;
 mod line;
 pub mod output;

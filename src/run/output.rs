@@ -1,5 +1,6 @@
 //! Writing results: every file beside its place, then renamed into it, so that nothing half-written ever has its name.
 
+use crate::table::{Identity, Table};
 use crate::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ pub(super) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::
     let failed = |e: std::io::Error| Error::output(path, &e);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".stimkit-").suffix(".tmp").tempfile_in(folder).map_err(failed)?;
-    let mut writer = Hashing { inner: BufWriter::with_capacity(1 << 17, file.as_file_mut()), hash: blake3::Hasher::new() };
+    let mut writer =
+        Hashing { inner: BufWriter::with_capacity(1 << 17, file.as_file_mut()), hash: blake3::Hasher::new() };
     fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
     let hash = writer.hash.finalize().to_hex().to_string();
     drop(writer);
@@ -17,6 +19,23 @@ pub(super) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::
     make_readable(file.path()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(hash)
+}
+
+/// Writes a table as a CSV file of its own; returns its hash.
+///
+/// # Errors
+/// When the folder cannot be written or the disk fails; nothing half-written has the name.
+pub fn write_table(
+    path: &Path,
+    table: &Table,
+    identity: &Identity,
+    conditions: &[String],
+    raw: bool,
+) -> Result<String> {
+    write_file(path, |mut w| {
+        table.write_header(&mut w, raw)?;
+        table.write_rows(&mut w, identity, conditions, raw)
+    })
 }
 
 /// Temporary files are private; results are for everyone whom the folder lets in.
@@ -73,7 +92,8 @@ pub fn recording_names(inputs: &[PathBuf]) -> Vec<String> {
     let deepest = parts.iter().map(Vec::len).max().unwrap_or(1);
     (0..inputs.len())
         .map(|i| {
-            let same: Vec<usize> = (0..inputs.len()).filter(|&j| j != i && parts[i].last() == parts[j].last()).collect();
+            let same: Vec<usize> =
+                (0..inputs.len()).filter(|&j| j != i && parts[i].last() == parts[j].last()).collect();
             let depth = (0..deepest).find(|&d| same.iter().all(|&j| name(i, d) != name(j, d)));
             match depth {
                 Some(depth) => name(i, depth),
@@ -85,10 +105,8 @@ pub fn recording_names(inputs: &[PathBuf]) -> Vec<String> {
 }
 
 fn clean(text: &str) -> String {
-    let kept: String = text
-        .chars()
-        .map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c })
-        .collect();
+    let kept: String =
+        text.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c }).collect();
     match kept.trim_matches(['.', ' ']) {
         "" => "_".to_owned(),
         _ if kept.starts_with('.') => kept.replacen('.', "_", 1),

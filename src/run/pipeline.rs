@@ -112,7 +112,13 @@ impl Pipeline {
         debug_assert!(lookahead_free == recipe.stream.len());
 
         let (trigger, first, len) = cut(recipe, &out, &mut problems);
-        let info = EpochInfo { clock: out.clock, channels: input.info.channels.clone(), first, len, conditions: conditions.len() };
+        let info = EpochInfo {
+            clock: out.clock,
+            channels: input.info.channels.clone(),
+            first,
+            len,
+            conditions: conditions.len(),
+        };
         let (parts, markers) = behind(recipe, &info, models, &mut shared, &mut problems);
         problems.into_result()?;
 
@@ -502,5 +508,10 @@ fn pulses(recipe: &Recipe, input: &Input, conditions: &[(EventName, String)]) ->
     if recipe.input.pulses.is("cut") {
         return conditions.iter().map(|(id, _)| *id).collect();
     }
-    (0..).map(EventName).zip(&input.event_names).filter(|(_, n)| recipe.input.pulses.matches(n)).map(|(id, _)| id).collect()
+    (0..)
+        .map(EventName)
+        .zip(&input.event_names)
+        .filter(|(_, n)| recipe.input.pulses.matches(n))
+        .map(|(id, _)| id)
+        .collect()
 }

@@ -173,7 +173,7 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options
     let mut events = events::deduplicated(&recording);
     if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
-        let choice = events::choose(&wanted, &recording, source, channels.len(), &options.detect)?;
+        let choice = events::choose(&wanted, &recording, source, &channels, &options.detect)?;
         if let Some(found) = choice.detected {
             input.event_names.push(events::DETECTED.to_owned());
             events.extend(found);
@@ -189,7 +189,9 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options
             Some(hz) => Some(hz),
             None => super::line::from_spectrum(source, channels.len(), input.info.rate_hz())?,
         },
-        Line::Named(other) => return Err(Error::usage(format!("input.line: expected Hz, \"auto\" or \"off\", not {other}"))),
+        Line::Named(other) => {
+            return Err(Error::usage(format!("input.line: expected Hz, \"auto\" or \"off\", not {other}")));
+        }
     };
     source.rewind()?;
     recipe.input.line = input.line_hz.map_or_else(|| Line::Named("off".to_owned()), Line::Hz);

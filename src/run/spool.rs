@@ -22,7 +22,12 @@ pub(super) struct Spool {
 
 impl Spool {
     pub fn new() -> Self {
-        Self { file: BufReader::with_capacity(1 << 16, SpooledTempFile::new(IN_MEMORY)), bytes: Vec::new(), count: 0, at: 0 }
+        Self {
+            file: BufReader::with_capacity(1 << 16, SpooledTempFile::new(IN_MEMORY)),
+            bytes: Vec::new(),
+            count: 0,
+            at: 0,
+        }
     }
 
     /// Appends an epoch.

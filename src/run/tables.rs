@@ -38,11 +38,23 @@ pub static CHANNELS: TableSpec = TableSpec {
         Column::new("channel", "", "Name as in the file"),
         Column::new("kind", "", "eeg, eog, ecg, emg, stim, trigger, misc"),
         Column::new("unit", "", "Unit of the samples; empty where the file leaves the scale unknown"),
-        Column::new("status", "", "used, bad (left out of reference, rejection and GMFA), interpolated, or excluded (not analysed)"),
+        Column::new(
+            "status",
+            "",
+            "used, bad (left out of reference, rejection and GMFA), interpolated, or excluded (not analysed)",
+        ),
         Column::new("reason", "", "Why it is bad"),
-        Column::new("noise_uv", "uV", "Single-trial noise: RMS of the plus-minus average times the square root of the trials"),
+        Column::new(
+            "noise_uv",
+            "uV",
+            "Single-trial noise: RMS of the plus-minus average times the square root of the trials",
+        ),
         Column::new("rejected_trials", "", "Trials that were dropped because of this channel"),
-        Column::new("gap_step_uv", "uV", "Size of the mean's step from the last sample before the bridged pulse to the first one behind it"),
+        Column::new(
+            "gap_step_uv",
+            "uV",
+            "Size of the mean's step from the last sample before the bridged pulse to the first one behind it",
+        ),
         Column::new("decay_15ms_uv", "uV", "Size of the mean at 15 ms: mostly decay and muscle, not brain"),
         Column::new("decay_30ms_uv", "uV", "Size of the mean at 30 ms"),
         Column::new("line_uv", "uV", "Amplitude of the line frequency in the mean, least squares over the baseline"),
@@ -151,8 +163,12 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
             ));
         }
         for (at, channel) in &input.excluded {
-            let mut row =
-                vec![channel.name.clone().into(), channel.kind.name().into(), channel.unit.to_string().into(), "excluded".into()];
+            let mut row = vec![
+                channel.name.clone().into(),
+                channel.kind.name().into(),
+                channel.unit.to_string().into(),
+                "excluded".into(),
+            ];
             row.resize(CHANNELS.columns.len(), Cell::Missing);
             rows.push((*at, row));
         }

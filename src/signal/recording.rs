@@ -159,7 +159,7 @@ impl StreamInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-        use crate::unit::Rate;
+    use crate::unit::Rate;
 
     #[test]
     fn onsets_fall_on_the_nearest_sample_and_respect_gaps() {

@@ -48,7 +48,8 @@ impl BrainVisionWriter {
         let Some(stem) = stem.filter(|_| header.extension().is_some_and(|e| e == "vhdr")) else {
             return Err(Error::usage("a BrainVision recording is named by its header, NAME.vhdr").at_path(header));
         };
-        let source = recording.streams.get(stream).ok_or_else(|| Error::usage(format!("stream {stream} does not exist")))?;
+        let source =
+            recording.streams.get(stream).ok_or_else(|| Error::usage(format!("stream {stream} does not exist")))?;
         let pick = |&c: &usize| source.channels.get(c).cloned();
         let picked: Option<Vec<Channel>> = channels.iter().map(pick).collect();
         let picked = picked.filter(|c| !c.is_empty()).ok_or_else(|| {

@@ -6,7 +6,7 @@ use stimkit::read::memory::MemorySource;
 use stimkit::recipe::Recipe;
 use stimkit::run::{Input, Options, Pipeline};
 use stimkit::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, Segment, Stream, montage};
-use stimkit::simulate::tms::{TmsSimulation, TmsSimulator};
+use stimkit::simulate::TmsSimulation;
 use stimkit::table::{Identity, Table};
 use stimkit::unit::{Rate, Tick, Unit};
 
@@ -49,7 +49,7 @@ pub fn lab(channels: usize, rate: f64, seconds: f64, seed: u64) -> Lab {
         seed,
         ..TmsSimulation::default()
     };
-    let mut source = TmsSimulator::new(&settings).unwrap();
+    let mut source = settings.build().unwrap();
     let recording = source.recording().clone();
     let stream = recording.main_stream();
     let rows = stimkit::flow::read_all(&mut source, stream.channels.len(), 997).unwrap();
@@ -69,7 +69,10 @@ impl Lab {
         let n = (rate * seconds) as usize;
         let channels: Vec<Channel> = LABELS[..channels]
             .iter()
-            .map(|l| Channel { position: montage::position_of(l), ..Channel::new(*l, ChannelKind::Eeg, Unit::Microvolt) })
+            .map(|l| Channel {
+                position: montage::position_of(l),
+                ..Channel::new(*l, ChannelKind::Eeg, Unit::Microvolt)
+            })
             .collect();
         Self {
             name: "lab".into(),
@@ -129,14 +132,15 @@ impl Lab {
     }
 
     pub fn source(&self) -> Box<dyn Source> {
-        Box::new(MemorySource::new(self.recording(), self.rows.clone()).unwrap())
+        Box::new(MemorySource::new(self.recording(), vec![self.rows.clone()]).unwrap())
     }
 }
 
 /// A built-in recipe, cut to what a short test recording can hold.
 pub fn quick(name: &str) -> Recipe {
     let text = stimkit::recipe::Builtin::find(name).unwrap().text;
-    let mut patches = vec!["cut.window_ms=[-500,500]".to_owned(), "cut.event='TMS'".to_owned(), "input.line=50".to_owned()];
+    let mut patches =
+        vec!["cut.window_ms=[-500,500]".to_owned(), "cut.event='TMS'".to_owned(), "input.line=50".to_owned()];
     patches.push("epoch.baseline.window_ms=[-400,-10]".into());
     if name == "tep" {
         patches.push("epoch.detrend.fit_ms=[[-500,-10],[400,500]]".into());
@@ -168,7 +172,9 @@ pub fn live(lab: &Lab, recipe: &Recipe, late: i64, mut next_size: impl FnMut(usi
             let len = next_size(i).min((end - at) as usize).min(100_000);
             i += 1;
             // an event is known at best before its sample, here `late` ticks after it
-            while let Some(event) = events.next_if(|e| if late == 0 { e.tick.0 < at + len as i64 } else { e.tick.0 + late <= at }) {
+            while let Some(event) =
+                events.next_if(|e| if late == 0 { e.tick.0 < at + len as i64 } else { e.tick.0 + late <= at })
+            {
                 pipeline.cue(event);
             }
             block.start(s as u32, at, len);

@@ -1,8 +1,8 @@
 //! The marker file: events, and where the recording was paused.
 
 use super::ini::{Ini, fields, number};
-use crate::read::text::{Defects, visible};
 use crate::Result;
+use crate::read::text::{Defects, visible};
 use crate::signal::date::DateTime;
 
 /// A marker that is an event.
@@ -71,7 +71,11 @@ pub(super) fn read(ini: &Ini, defects: &mut Defects) -> Result<Markers> {
     tell(noise, "W_BV_MARKER_MALFORMED", "line(s) of the marker file are not markers as the format has them");
     tell(misplaced, "W_BV_MARKER_POSITION", "marker(s) have a position that is not a whole number from 1 on; left out");
     tell(dates, "W_BV_DATE", "New Segment marker(s) have a date that does not exist; taken as unknown");
-    tell(u64::from(controls), "W_BV_CONTROL_CHARACTER", "or more marker names hold control characters; they are shown, never executed");
+    tell(
+        u64::from(controls),
+        "W_BV_CONTROL_CHARACTER",
+        "or more marker names hold control characters; they are shown, never executed",
+    );
     let mut seen = std::collections::HashSet::new();
     let twins = found.events.iter().filter(|m| !seen.insert((m.sample, &*m.name))).count() as u64;
     tell(twins, "W_BV_MARKER_DUPLICATE", "marker(s) repeat another of the same name and position; all are kept");
