@@ -243,7 +243,7 @@ fn runs(times: &[Option<Decimal>], records: u64, header: &Header, defects: &mut 
     Ok(runs)
 }
 
-/// How far a record's time may be off before it is a gap: a fiftieth of the shortest sample, at least 1 µs, and, where the record
+/// How far a record's time may be off before it is a gap: a hundredth of the shortest sample interval, at least 1 µs, and, where the record
 /// duration has more digits than the times, the digits that those lack.
 fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
     let fastest = header.signals.iter().filter(|s| !s.annotations).map(|s| s.per_record).max().unwrap_or(0);
@@ -251,7 +251,7 @@ fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
     let finest = times.iter().flatten().filter_map(|t| t.ratio).map(|(_, den)| den).max().unwrap_or(1);
     let duration_den = header.duration.ratio.map_or(u64::MAX, |(_, den)| den);
     let lacking = if duration_den > finest { 1.0 / finest as f64 } else { 0.0 };
-    (sample / 50.0).max(1e-6).max(lacking.min(sample))
+    (sample / 100.0).max(1e-6).max(lacking.min(sample))
 }
 
 /// One stream per sampling rate, in order of first appearance.
