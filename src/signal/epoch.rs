@@ -29,6 +29,8 @@ pub struct Epoch {
     pub enters: Vec<bool>,
     /// For each channel whether it is bad (and was not interpolated).
     pub bad: Vec<bool>,
+    /// For each channel whether its samples were interpolated from its neighbours'; it then is no longer bad.
+    pub interpolated: Vec<bool>,
 }
 
 impl Epoch {
@@ -48,6 +50,7 @@ impl Epoch {
             filled: vec![false; len],
             enters: vec![true; channels],
             bad: vec![false; channels],
+            interpolated: vec![false; channels],
         }
     }
 
