@@ -87,7 +87,10 @@ fn disagreements(outcome: &Outcome, facts: &Value) -> Vec<String> {
     }
     if facts["labels"].is_array() {
         let names: Vec<&str> = places.iter().filter_map(|&p| Some(&*outcome.at(p)?.2.name)).collect();
-        check(list(&facts["labels"]).map(|l| l.as_str().unwrap()).eq(names.iter().copied()), format!("labels {names:?}"));
+        check(
+            list(&facts["labels"]).map(|l| l.as_str().unwrap()).eq(names.iter().copied()),
+            format!("labels {names:?}"),
+        );
     }
     for (k, &place) in places.iter().enumerate() {
         let (row, hz, _) = outcome.at(place).unwrap();
@@ -128,9 +131,9 @@ fn disagreements(outcome: &Outcome, facts: &Value) -> Vec<String> {
     if facts["segments"].is_array() {
         let found: Vec<(f64, u64)> = main.segments.iter().map(|s| (s.start_s, s.length)).collect();
         let same = list(&facts["segments"]).count() == found.len()
-            && list(&facts["segments"])
-                .zip(&found)
-                .all(|(want, found)| near(want[0].as_f64().unwrap(), found.0, 1e-9) && want[1].as_u64() == Some(found.1));
+            && list(&facts["segments"]).zip(&found).all(|(want, found)| {
+                near(want[0].as_f64().unwrap(), found.0, 1e-9) && want[1].as_u64() == Some(found.1)
+            });
         check(same, format!("segments {found:?}"));
     } else if facts["n_samples"].is_number() {
         for pair in main.segments.windows(2) {
@@ -152,9 +155,11 @@ fn disagreements(outcome: &Outcome, facts: &Value) -> Vec<String> {
     }
     for trigger in list(&facts["triggers"]) {
         let name = index(&trigger[1]).to_string();
-        let found = outcome.recording.events.iter().any(|e| {
-            Some(e.tick.0) == trigger[0].as_i64() && outcome.recording.event_name(e.name) == name
-        });
+        let found = outcome
+            .recording
+            .events
+            .iter()
+            .any(|e| Some(e.tick.0) == trigger[0].as_i64() && outcome.recording.event_name(e.name) == name);
         check(found, format!("no trigger {trigger}"));
     }
     let start = outcome.recording.start.as_deref().unwrap_or_default();

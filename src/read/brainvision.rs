@@ -11,7 +11,7 @@ use super::decode::Number;
 use super::events::EventBook;
 use super::samples::{Column, FileSource, Layout, note_not_finite};
 use super::text::{Defects, decimal, visible};
-use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording};
+use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording, settle_kinds};
 use crate::signal::date::DateTime;
 use crate::signal::{Channel, Segment, Stream};
 use crate::unit::{Rate, Tick, Unit};
@@ -51,17 +51,25 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let segments = segments(common, &markers, samples, rate, defects);
 
     let file_index = (0..channels.len()).collect();
-    let mut recording =
-        recording(name, format!("BrainVision {version}"), vec![Stream { rate, channels, file_index, segments }]);
+    let mut streams = vec![Stream { rate, channels, file_index, segments }];
+    settle_kinds(&mut streams);
+    note_odd_units(&streams[0].channels, defects);
+    let mut recording = recording(name, format!("BrainVision {version}"), streams);
     recording.start = markers.segments.iter().find(|s| s.0 == 0).and_then(|s| s.1).map(|t| t.iso());
     let beyond = markers.events.iter().filter(|m| m.sample >= samples).count();
     if beyond > 0 {
-        defects.warn("W_BV_MARKER_BEYOND", format!("{beyond} marker(s) lie after the last sample; they keep their place"));
+        defects
+            .warn("W_BV_MARKER_BEYOND", format!("{beyond} marker(s) lie after the last sample; they keep their place"));
     }
     let mut book = EventBook::default();
     for marker in &markers.events {
         let duration_s = if marker.length > 1 { rate.seconds(marker.length as f64) } else { 0.0 };
-        book.add(recording.streams[0].seconds_at(Tick(marker.sample as i64)), duration_s, &marker.name);
+        book.add(
+            recording.streams[0].seconds_at(Tick(marker.sample as i64)),
+            duration_s,
+            &marker.name,
+            marker.stimulus,
+        );
     }
     book.write_into(&mut recording, defects);
     let layout = Layout {
@@ -95,14 +103,16 @@ fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
     let version = rest.trim_start_matches([',', ' ']).trim_start_matches("version").trim();
     let version = if version.len() <= 8 { visible(version, &[]).0 } else { "?".to_owned() };
     if !version.starts_with("1.") && !version.starts_with("2.") {
-        defects.warn("W_BV_VERSION", format!("header version '{version}' is not known; read as version 1.0 and 2.0 are"));
+        defects
+            .warn("W_BV_VERSION", format!("header version '{version}' is not known; read as version 1.0 and 2.0 are"));
     }
     Ok(version)
 }
 
 fn needed<'a>(ini: &'a Ini, name: &str, defects: &mut Defects) -> Result<&'a Section> {
     ini.section(name, defects)?.ok_or_else(|| {
-        Error::format(format!("the header has no [{name}]")).with_hint("the file was cut short or is not a BrainVision header")
+        Error::format(format!("the header has no [{name}]"))
+            .with_hint("the file was cut short or is not a BrainVision header")
     })
 }
 
@@ -162,9 +172,8 @@ fn sampling_rate(common: &Section, defects: &mut Defects) -> Result<Rate> {
         defects.refuse("E_BV_DECIMAL_COMMA", message, 0)?;
     }
     let nearest = Rate::from_hz(1e6 / interval.value).map_err(|_| odd("SamplingInterval", text, wanted))?;
-    let exact = interval.ratio.and_then(|(num, den)| {
-        Rate::new(den.checked_mul(1_000_000)?, u64::try_from(num).ok()?).ok()
-    });
+    let exact =
+        interval.ratio.and_then(|(num, den)| Rate::new(den.checked_mul(1_000_000)?, u64::try_from(num).ok()?).ok());
     Ok(exact.unwrap_or(nearest))
 }
 
@@ -214,7 +223,8 @@ fn channels(
         }
     }
     if surplus > 0 {
-        let message = format!("{surplus} Ch line(s) lie outside NumberOfChannels={count} (let pass, they are left out)");
+        let message =
+            format!("{surplus} Ch line(s) lie outside NumberOfChannels={count} (let pass, they are left out)");
         defects.refuse("E_BV_CHANNEL_COUNT", message, 0)?;
     }
     let (mut found, mut columns) = (Vec::new(), Vec::new());
@@ -240,10 +250,10 @@ fn channels(
         );
     }
     if controls {
-        defects.warn("W_BV_CONTROL_CHARACTER", "a channel name holds control characters; they are shown, never executed");
+        defects
+            .warn("W_BV_CONTROL_CHARACTER", "a channel name holds control characters; they are shown, never executed");
     }
     note_duplicate_labels(found.iter().map(|c| &*c.name), defects, "W_BV_DUPLICATE_NAME");
-    note_odd_units(&found, defects);
     Ok((found, columns))
 }
 
@@ -318,11 +328,17 @@ impl Shape {
             );
             defects.refuse("E_BV_VECTORIZED_LENGTH", message, length)?;
         } else if rest > 0 {
-            defects.warn("W_BV_TRUNCATED", format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short"));
+            defects.warn(
+                "W_BV_TRUNCATED",
+                format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short"),
+            );
         }
         if !self.vectorized && stated.is_some_and(|points| points != samples) {
             let points = stated.unwrap_or_default();
-            defects.warn("W_BV_DATA_POINTS", format!("DataPoints={points}, but the file holds {samples} samples; those are read"));
+            defects.warn(
+                "W_BV_DATA_POINTS",
+                format!("DataPoints={points}, but the file holds {samples} samples; those are read"),
+            );
         }
         Ok(samples)
     }
@@ -350,13 +366,15 @@ fn data_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut De
             && inside_name(&own).is_ok()
             && let Some(store) = folder.open(&own).map_err(|e| blame(e, &own))?
         {
-            let what = if stated.is_empty() { "no data file is named" } else { "the data file that is named does not exist" };
+            let what =
+                if stated.is_empty() { "no data file is named" } else { "the data file that is named does not exist" };
             defects.warn("W_BV_DATA_FILE", format!("{what}; the one with the header's own name is read"));
             return Ok(store);
         }
     }
     let message = format!("the data file '{}' does not exist", visible(&stated, &[]).0);
-    Err(Error::new(crate::ErrorKind::Input, message).with_hint("keep .vhdr, .vmrk and .eeg in one folder, under the names that the header gives"))
+    Err(Error::new(crate::ErrorKind::Input, message)
+        .with_hint("keep .vhdr, .vmrk and .eeg in one folder, under the names that the header gives"))
 }
 
 /// The markers: of the file that is named, else of the one of the header's stem, with a warning, else none.
@@ -368,7 +386,11 @@ fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut 
     if store.is_none() && own != stated && inside_name(&own).is_ok() {
         store = folder.open(&own).map_err(blame)?;
         if store.is_some() {
-            let what = if stated.is_empty() { "no marker file is named" } else { "the marker file that is named does not exist" };
+            let what = if stated.is_empty() {
+                "no marker file is named"
+            } else {
+                "the marker file that is named does not exist"
+            };
             defects.warn("W_BV_MARKER_FILE", format!("{what}; the one with the header's own name is read"));
         }
     }
@@ -391,11 +413,15 @@ fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut 
     if !ini.first.to_ascii_lowercase().contains("data exchange marker file") {
         defects.warn("W_BV_MARKER_IDENTIFICATION", "the marker file does not begin with its identification line");
     }
-    let of_markers = ini.section("Common Infos", defects)?.and_then(|s| s.get("DataFile")).map(|f| f.replace("$b", stem));
+    let of_markers =
+        ini.section("Common Infos", defects)?.and_then(|s| s.get("DataFile")).map(|f| f.replace("$b", stem));
     let of_header = common.get("DataFile").map(|f| f.replace("$b", stem));
     let own = ["eeg", "dat"].map(|extension| format!("{stem}.{extension}"));
     if of_markers.as_ref().is_some_and(|name| of_header.as_ref() != Some(name) && !own.contains(name)) {
-        defects.warn("W_BV_MARKER_OTHER_DATA", "the marker file names another data file than the header; was one of them renamed?");
+        defects.warn(
+            "W_BV_MARKER_OTHER_DATA",
+            "the marker file names another data file than the header; was one of them renamed?",
+        );
     }
     markers::read(&ini, defects)
 }
@@ -403,15 +429,18 @@ fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut 
 /// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says when; without
 /// one, or with one that lies before the end of the segment before, time goes on without a gap.
 fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defects: &mut Defects) -> Vec<Segment> {
-    let mut starts: Vec<(u64, Option<DateTime>)> =
-        markers.segments.iter().copied().filter(|s| s.0 < samples).collect();
-    let segmented = common.get("SegmentationType").is_some_and(|t| !t.is_empty() && !t.eq_ignore_ascii_case("NOTSEGMENTED"));
+    let mut starts: Vec<(u64, Option<DateTime>)> = markers.segments.iter().copied().filter(|s| s.0 < samples).collect();
+    let segmented =
+        common.get("SegmentationType").is_some_and(|t| !t.is_empty() && !t.eq_ignore_ascii_case("NOTSEGMENTED"));
     if segmented {
         let points = common.get("SegmentDataPoints").and_then(|t| t.parse::<u64>().ok()).filter(|&n| n > 0);
         if let Some(points) = points {
             starts.extend((1..samples.div_ceil(points)).map(|k| (k * points, None)));
         }
-        defects.warn("W_BV_SEGMENTED", "the file holds cut segments, not one recording; what lay between them is not known");
+        defects.warn(
+            "W_BV_SEGMENTED",
+            "the file holds cut segments, not one recording; what lay between them is not known",
+        );
     }
     starts.push((0, None));
     // At one sample the dated marker comes first, and only the first counts.

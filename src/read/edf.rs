@@ -13,7 +13,7 @@ use super::decode::Number;
 use super::events::EventBook;
 use super::samples::{Column, FileSource, Layout};
 use super::text::{Decimal, Defects, rate_of};
-use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording};
+use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording, settle_kinds};
 use crate::signal::{Channel, Segment, Stream};
 use crate::unit::{Rate, Tick, Unit};
 use crate::{Error, Result};
@@ -31,17 +31,22 @@ pub fn open(mut store: Box<dyn ByteStore>, name: &str, options: &OpenOptions) ->
     let records = count_records(&header, store.len(), &mut defects)?;
     let annotation_signals: Vec<&Signal> = header.signals.iter().filter(|s| s.annotations).collect();
     if header.plus != Plus::Not && annotation_signals.is_empty() {
-        defects.warn("W_EDF_NO_ANNOTATIONS", "an EDF+ file without an annotation signal; its records count as contiguous");
+        defects
+            .warn("W_EDF_NO_ANNOTATIONS", "an EDF+ file without an annotation signal; its records count as contiguous");
     }
     if header.plus == Plus::Not && !annotation_signals.is_empty() {
-        defects.warn("W_EDF_ANNOTATIONS_IN_PLAIN", "a file not marked as EDF+ has an annotation signal; read as annotations");
+        defects.warn(
+            "W_EDF_ANNOTATIONS_IN_PLAIN",
+            "a file not marked as EDF+ has an annotation signal; read as annotations",
+        );
     }
     let Notes { times, book } = read_annotations(&mut *store, &header, &annotation_signals, records, &mut defects)?;
     let times = if header.plus == Plus::Not { Vec::new() } else { times };
     let runs = runs(&times, records, &header, &mut defects)?;
     let origin = times.first().copied().flatten().map_or(0.0, |t| t.value);
 
-    let (streams, layouts) = streams(&header, records, &runs, &mut defects)?;
+    let (mut streams, layouts) = streams(&header, records, &runs, &mut defects)?;
+    settle_kinds(&mut streams);
     let channels: Vec<Channel> = streams.iter().flat_map(|s| s.channels.iter().cloned()).collect();
     note_duplicate_labels(channels.iter().map(|c| &*c.name), &mut defects, "W_EDF_DUPLICATE_LABEL");
     note_odd_units(&channels, &mut defects);
@@ -124,10 +129,9 @@ fn read_annotations(
 ) -> Result<Notes> {
     let mut book = EventBook::default();
     let width = if header.bdf { 3 } else { 2 };
-    let (Some(from), Some(to)) = (
-        signals.iter().map(|s| s.offset).min(),
-        signals.iter().map(|s| s.offset + s.per_record * width).max(),
-    ) else {
+    let (Some(from), Some(to)) =
+        (signals.iter().map(|s| s.offset).min(), signals.iter().map(|s| s.offset + s.per_record * width).max())
+    else {
         return Ok(Notes { times: Vec::new(), book });
     };
     let mut times: Vec<Option<Decimal>> = Vec::new();
@@ -148,7 +152,7 @@ fn read_annotations(
                         origin = stamp.onset.value;
                     }
                 } else if !text.is_empty() {
-                    book.add(stamp.onset.value - origin, stamp.duration_s, text);
+                    book.add(stamp.onset.value - origin, stamp.duration_s, text, true);
                 }
             });
         }
@@ -211,7 +215,8 @@ fn runs(times: &[Option<Decimal>], records: u64, header: &Header, defects: &mut 
         );
     }
     if times.is_empty() && header.plus == Plus::Discontinuous {
-        let message = "an EDF+D without time-keeping annotations: its gaps are unknown (let pass, it counts as contiguous)";
+        let message =
+            "an EDF+D without time-keeping annotations: its gaps are unknown (let pass, it counts as contiguous)";
         defects.refuse("E_EDF_RECORD_TIME", message, header.bytes)?;
     }
     let duration = header.duration.value;
@@ -255,12 +260,7 @@ fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
 }
 
 /// One stream per sampling rate, in order of first appearance.
-fn streams(
-    header: &Header,
-    records: u64,
-    runs: &[Run],
-    defects: &mut Defects,
-) -> Result<(Vec<Stream>, Vec<Layout>)> {
+fn streams(header: &Header, records: u64, runs: &[Run], defects: &mut Defects) -> Result<(Vec<Stream>, Vec<Layout>)> {
     let (mut streams, mut layouts): (Vec<Stream>, Vec<Layout>) = (Vec::new(), Vec::new());
     let number = if header.bdf { Number::I24 } else { Number::I16 };
     let (mut place, mut empty) = (0, 0);
@@ -274,7 +274,12 @@ fn streams(
         let at = match streams.iter().position(|s| s.rate == rate) {
             Some(at) => at,
             None => {
-                streams.push(Stream { rate, channels: vec![], file_index: vec![], segments: segments(signal, records, runs) });
+                streams.push(Stream {
+                    rate,
+                    channels: vec![],
+                    file_index: vec![],
+                    segments: segments(signal, records, runs),
+                });
                 layouts.push(Layout {
                     number,
                     data_start: header.bytes,
@@ -299,7 +304,15 @@ fn streams(
         // Annotations only: events on a clock of milliseconds, no channel, no sample.
         let rate = Rate::new(1000, 1)?;
         streams.push(Stream { rate, channels: vec![], file_index: vec![], segments: vec![] });
-        layouts.push(Layout { number, data_start: header.bytes, record_bytes: 0, records: 0, per_record: 1, stride: 2, columns: vec![] });
+        layouts.push(Layout {
+            number,
+            data_start: header.bytes,
+            record_bytes: 0,
+            records: 0,
+            per_record: 1,
+            stride: 2,
+            columns: vec![],
+        });
     }
     Ok((streams, layouts))
 }
@@ -360,10 +373,11 @@ fn read_status(
             sample += 1;
         }
     })?;
-    let rest = held.iter().enumerate().max_by_key(|&(word, n)| (*n, std::cmp::Reverse(word))).map_or(0, |(word, _)| word);
+    let rest =
+        held.iter().enumerate().max_by_key(|&(word, n)| (*n, std::cmp::Reverse(word))).map_or(0, |(word, _)| word);
     for (sample, word) in changes {
         if word != 0 && usize::from(word) != rest {
-            book.add(streams[at].seconds_at(Tick(sample as i64)), 0.0, &word.to_string());
+            book.add(streams[at].seconds_at(Tick(sample as i64)), 0.0, &word.to_string(), true);
         }
     }
     Ok(book)

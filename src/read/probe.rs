@@ -30,8 +30,9 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
     }
     let mut store = FileStore::open(path)?;
     if store.is_empty() {
-        return Err(Error::new(ErrorKind::Input, "the file is empty")
-            .with_hint("copy it again from its source (git-annex and Git LFS leave such files until their content is fetched)"));
+        return Err(Error::new(ErrorKind::Input, "the file is empty").with_hint(
+            "copy it again from its source (git-annex and Git LFS leave such files until their content is fetched)",
+        ));
     }
     let length = store.len().min(256);
     let head = read_vec(&mut store, 0, length)?;
@@ -54,8 +55,10 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
         Format::BrainVisionPart => {
             let vhdr = path.with_extension("vhdr");
             if !vhdr.is_file() {
-                return Err(Error::format("this is a part of a BrainVision recording, and its header is not beside it")
-                    .with_hint("name the .vhdr file, and keep .vhdr, .vmrk and .eeg together"));
+                return Err(Error::format(
+                    "this is a part of a BrainVision recording, and its header is not beside it",
+                )
+                .with_hint("name the .vhdr file, and keep .vhdr, .vmrk and .eeg together"));
             }
             open_file(&vhdr, options).map_err(|e| e.at_path(&vhdr))
         }
@@ -89,9 +92,12 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         return Err(Error::format("this is a Git LFS pointer, not the recording").with_hint("fetch it: git lfs pull"));
     }
     if text.windows(15).any(|w| w == b"/annex/objects/") && head.len() < 256 {
-        return Err(Error::format("this is a git-annex pointer, not the recording").with_hint("fetch it: git annex get"));
+        return Err(
+            Error::format("this is a git-annex pointer, not the recording").with_hint("fetch it: git annex get")
+        );
     }
-    let other = |what: &str, hint: &str| Err(Error::unsupported(format!("{what} is not read")).with_hint(hint.to_owned()));
+    let other =
+        |what: &str, hint: &str| Err(Error::unsupported(format!("{what} is not read")).with_hint(hint.to_owned()));
     let gunzip = "unpack it first";
     if starts(b"\x1F\x8B") {
         return other("a gzip archive", gunzip);
@@ -106,7 +112,10 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         return other("GDF", EXPORT);
     }
     if starts(b"MATLAB 5.0 MAT-file") || starts(b"\x89HDF") {
-        return other(if extension == "set" { "EEGLAB .set" } else { "a MATLAB file" }, "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)");
+        return other(
+            if extension == "set" { "EEGLAB .set" } else { "a MATLAB file" },
+            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
+        );
     }
     if starts(b"RIFF") || starts(b"RF64") {
         return other("WAV", EXPORT);
@@ -115,11 +124,15 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         "edf" | "bdf" | "rec" => Ok(Format::Edf),
         "vhdr" | "ahdr" => Ok(Format::BrainVision),
         "vmrk" | "eeg" | "dat" | "amrk" => Ok(Format::BrainVisionPart),
-        "fif" => other("FIF", "convert it with MNE-Python: mne.export.export_raw('out.vhdr', mne.io.read_raw_fif('in.fif'))"),
-        "set" | "fdt" => other("EEGLAB .set", "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)"),
-        "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5" | "trc" | "vpd" | "nxe" => {
-            other(&format!(".{extension}"), EXPORT)
+        "fif" => {
+            other("FIF", "convert it with MNE-Python: mne.export.export_raw('out.vhdr', mne.io.read_raw_fif('in.fif'))")
         }
+        "set" | "fdt" => other(
+            "EEGLAB .set",
+            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
+        ),
+        "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5"
+        | "trc" | "vpd" | "nxe" => other(&format!(".{extension}"), EXPORT),
         _ => Err(Error::unsupported("the file is in no format that is known here")
             .with_hint("EDF, EDF+, BDF, BDF+ and BrainVision (.vhdr) are read")),
     }

@@ -8,7 +8,15 @@ const DAY: i64 = 86_400_000_000;
 
 impl DateTime {
     /// `None` where such a moment does not exist.
-    pub(crate) fn new(year: i64, month: u32, day: u32, hour: u32, minute: u32, second: u32, micros: u32) -> Option<Self> {
+    pub(crate) fn new(
+        year: i64,
+        month: u32,
+        day: u32,
+        hour: u32,
+        minute: u32,
+        second: u32,
+        micros: u32,
+    ) -> Option<Self> {
         const DAYS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let last = *DAYS.get((month as usize).checked_sub(1)?)? + u32::from(leap && month == 2);
@@ -69,12 +77,23 @@ impl DateTime {
     pub(crate) fn from_iso(text: &str) -> Option<Self> {
         let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
         let bytes = seconds.as_bytes();
-        if bytes.len() != 19 || fraction.len() > 6 || ![(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].iter().all(|&(i, b)| bytes[i] == b) {
+        if bytes.len() != 19
+            || fraction.len() > 6
+            || ![(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')].iter().all(|&(i, b)| bytes[i] == b)
+        {
             return None;
         }
         let part = |from: usize, to: usize| seconds.get(from..to)?.parse::<u32>().ok();
         let micros: u32 = format!("{fraction:0<6}").parse().ok()?;
-        Self::new(i64::from(part(0, 4)?), part(5, 7)?, part(8, 10)?, part(11, 13)?, part(14, 16)?, part(17, 19)?, micros)
+        Self::new(
+            i64::from(part(0, 4)?),
+            part(5, 7)?,
+            part(8, 10)?,
+            part(11, 13)?,
+            part(14, 16)?,
+            part(17, 19)?,
+            micros,
+        )
     }
 
     /// `YYYYMMDDhhmmssuuuuuu`, as BrainVision's New Segment markers have it.
@@ -92,7 +111,15 @@ impl DateTime {
             return None;
         }
         let part = |from: usize, to: usize| text[from..to].parse::<u32>().ok();
-        Self::new(i64::from(part(0, 4)?), part(4, 6)?, part(6, 8)?, part(8, 10)?, part(10, 12)?, part(12, 14)?, part(14, 20)?)
+        Self::new(
+            i64::from(part(0, 4)?),
+            part(4, 6)?,
+            part(6, 8)?,
+            part(8, 10)?,
+            part(10, 12)?,
+            part(12, 14)?,
+            part(14, 20)?,
+        )
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Recording {
     pub events: Vec<Event>,
     /// Names that [`EventName`] points to, in order of first appearance.
     pub event_names: Vec<String>,
+    /// For each name whether such events may be stimuli: `false` for comments, status messages and responses, where the
+    /// format tells them apart. May be shorter than `event_names`: the rest may be stimuli.
+    pub event_is_stimulus: Vec<bool>,
     /// Start of the recording as the file states it (ISO 8601, no zone), without any patient data.
     pub start: Option<String>,
     /// Line frequency the metadata state (BIDS), in Hz.
@@ -119,6 +122,12 @@ impl Recording {
     /// An event's name.
     pub fn event_name(&self, name: EventName) -> &str {
         self.event_names.get(name.0 as usize).map_or("", String::as_str)
+    }
+
+    /// Whether events of this name may be stimuli.
+    pub fn is_stimulus(&self, name: &str) -> bool {
+        let at = self.event_names.iter().position(|n| n == name);
+        at.and_then(|i| self.event_is_stimulus.get(i)).copied().unwrap_or(true)
     }
 
     /// Index of the stream with most EEG channels (then most channels, then the first).
@@ -150,7 +159,7 @@ impl StreamInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-        use crate::unit::Rate;
+    use crate::unit::Rate;
 
     #[test]
     fn onsets_fall_on_the_nearest_sample_and_respect_gaps() {

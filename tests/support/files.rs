@@ -23,7 +23,14 @@ impl Signal {
 }
 
 /// An EDF (`width` 2) or BDF (3) file; `tals[record]` fills an annotation signal of 60 samples where there are any.
-pub fn edf(width: usize, reserved: &str, duration: &str, signals: &[Signal], records: usize, tals: &[Vec<u8>]) -> Vec<u8> {
+pub fn edf(
+    width: usize,
+    reserved: &str,
+    duration: &str,
+    signals: &[Signal],
+    records: usize,
+    tals: &[Vec<u8>],
+) -> Vec<u8> {
     const TAL_SAMPLES: usize = 60;
     let annotated = !tals.is_empty();
     let ns = signals.len() + usize::from(annotated);
@@ -83,7 +90,13 @@ pub fn tal(time: &str, notes: &[&str]) -> Vec<u8> {
 }
 
 /// A BrainVision header and its folder: two or more channels, 1 kHz, 0.1 µV.
-pub fn brainvision(format: &str, orientation: &str, channels: usize, samples: usize, extra: &str) -> (Vec<u8>, MemoryFolder) {
+pub fn brainvision(
+    format: &str,
+    orientation: &str,
+    channels: usize,
+    samples: usize,
+    extra: &str,
+) -> (Vec<u8>, MemoryFolder) {
     let mut header = format!(
         "Brain Vision Data Exchange Header File Version 1.0\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile=a.eeg\r\n\
          MarkerFile=a.vmrk\r\nDataFormat=BINARY\r\nDataOrientation={orientation}\r\nNumberOfChannels={channels}\r\n\

@@ -33,8 +33,9 @@ const KNOWN: [&str; 4] = ["Common Infos", "Binary Infos", "Channel Infos", "Mark
 /// Decodes and cuts. UTF-8 where the bytes are, else Windows-1252, which is what "ANSI" meant on the recording computers.
 pub(super) fn parse(bytes: &[u8], what: &str, defects: &mut Defects) -> Result<Ini> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        return Err(Error::unsupported(format!("the {what} is UTF-16 text"))
-            .with_hint("save it as UTF-8 in a text editor"));
+        return Err(
+            Error::unsupported(format!("the {what} is UTF-16 text")).with_hint("save it as UTF-8 in a text editor")
+        );
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if let Some(at) = bytes.iter().position(|&b| b == 0) {

@@ -1,8 +1,8 @@
 //! The marker file: events, and where the recording was paused.
 
 use super::ini::{Ini, fields, number};
-use crate::read::text::{Defects, visible};
 use crate::Result;
+use crate::read::text::{Defects, visible};
 use crate::signal::date::DateTime;
 
 /// A marker that is an event.
@@ -13,6 +13,8 @@ pub(super) struct Marker {
     /// Length in samples.
     pub(super) length: u64,
     pub(super) name: String,
+    /// Whether its type is one that a stimulus can have.
+    pub(super) stimulus: bool,
 }
 
 /// What a marker file holds.
@@ -22,6 +24,19 @@ pub(super) struct Markers {
     /// `New Segment` markers: 0-based sample, and when it was recorded.
     pub(super) segments: Vec<(u64, Option<DateTime>)>,
 }
+
+/// Marker types that Recorder and Analyzer give to anything but a stimulus.
+const NO_STIMULI: [&str; 9] = [
+    "Comment",
+    "Response",
+    "SyncStatus",
+    "Bad Interval",
+    "Time 0",
+    "Peak",
+    "Pulse Artifact",
+    "DC Correction",
+    "Threshold",
+];
 
 /// No recording has more samples.
 const MOST: u64 = 1 << 50;
@@ -61,7 +76,8 @@ pub(super) fn read(ini: &Ini, defects: &mut Defects) -> Result<Markers> {
         };
         let (name, changed) = visible(if description.is_empty() { kind } else { description }, &[]);
         controls |= changed;
-        found.events.push(Marker { sample, length, name });
+        let stimulus = !NO_STIMULI.iter().any(|no| kind.eq_ignore_ascii_case(no));
+        found.events.push(Marker { sample, length, name, stimulus });
     }
     let mut tell = |count: u64, code: &'static str, what: &str| {
         if count > 0 {
@@ -71,7 +87,11 @@ pub(super) fn read(ini: &Ini, defects: &mut Defects) -> Result<Markers> {
     tell(noise, "W_BV_MARKER_MALFORMED", "line(s) of the marker file are not markers as the format has them");
     tell(misplaced, "W_BV_MARKER_POSITION", "marker(s) have a position that is not a whole number from 1 on; left out");
     tell(dates, "W_BV_DATE", "New Segment marker(s) have a date that does not exist; taken as unknown");
-    tell(u64::from(controls), "W_BV_CONTROL_CHARACTER", "or more marker names hold control characters; they are shown, never executed");
+    tell(
+        u64::from(controls),
+        "W_BV_CONTROL_CHARACTER",
+        "or more marker names hold control characters; they are shown, never executed",
+    );
     let mut seen = std::collections::HashSet::new();
     let twins = found.events.iter().filter(|m| !seen.insert((m.sample, &*m.name))).count() as u64;
     tell(twins, "W_BV_MARKER_DUPLICATE", "marker(s) repeat another of the same name and position; all are kept");

@@ -33,7 +33,11 @@ impl Faults {
             }
         };
         tell(self.malformed, "W_TAL_MALFORMED", "do not begin with an onset such as +1.5; left out");
-        tell(self.unterminated, "W_TAL_UNTERMINATED", "end with the channel, not with 0x14 0x00; the unfinished text is left out");
+        tell(
+            self.unterminated,
+            "W_TAL_UNTERMINATED",
+            "end with the channel, not with 0x14 0x00; the unfinished text is left out",
+        );
         tell(self.commas, "W_TAL_DECIMAL_COMMA", "have a decimal comma; read as a point");
         tell(self.durations, "W_TAL_DURATION", "have a duration that is not a positive number; set to 0");
         tell(self.not_utf8, "W_TAL_NOT_UTF8", "are not valid UTF-8; read as Latin-1");

@@ -204,7 +204,9 @@ fn signals(columns: &[u8], count: usize, width: u64, defects: &mut Defects) -> R
         let n = uncalibrated.len();
         defects.warn(
             "W_EDF_UNCALIBRATED",
-            format!("the limits of {n} signal(s) make no scale (first: signal {first}); kept as raw numbers, without a unit"),
+            format!(
+                "the limits of {n} signal(s) make no scale (first: signal {first}); kept as raw numbers, without a unit"
+            ),
         );
     }
     if loose > 0 {
@@ -219,8 +221,9 @@ fn signals(columns: &[u8], count: usize, width: u64, defects: &mut Defects) -> R
 fn duration(main: &[u8], ordinary: bool, defects: &mut Defects) -> Result<Decimal> {
     let text = field(&main[244..252]);
     let Some(duration) = decimal(&text) else {
-        return Err(Error::format(format!("the record duration is '{}', not a number of seconds", safe(&text)))
-            .at_offset(244));
+        return Err(
+            Error::format(format!("the record duration is '{}', not a number of seconds", safe(&text))).at_offset(244)
+        );
     };
     if duration.value < 0.0 {
         return Err(Error::format(format!("the record duration is {} s", duration.value)).at_offset(244));
@@ -241,7 +244,10 @@ fn records(main: &[u8], defects: &mut Defects) -> Result<Option<u64>> {
     match text.parse::<i64>() {
         Ok(count) if count > 0 => Ok(Some(count.unsigned_abs())),
         Ok(-1) => {
-            defects.warn("W_EDF_NREC_UNKNOWN", "the number of records is -1 (the recorder was not stopped); counted from the file");
+            defects.warn(
+                "W_EDF_NREC_UNKNOWN",
+                "the number of records is -1 (the recorder was not stopped); counted from the file",
+            );
             Ok(None)
         }
         Ok(count) => {
@@ -249,7 +255,10 @@ fn records(main: &[u8], defects: &mut Defects) -> Result<Option<u64>> {
             Ok(None)
         }
         Err(_) => {
-            let message = format!("the number of records is '{}', not a whole number (let pass, it is counted from the file)", safe(&text));
+            let message = format!(
+                "the number of records is '{}', not a whole number (let pass, it is counted from the file)",
+                safe(&text)
+            );
             defects.refuse("E_EDF_NREC", message, 236)?;
             Ok(None)
         }
@@ -269,7 +278,8 @@ fn start(main: &[u8], plus: Plus, defects: &mut Defects) -> Option<DateTime> {
     let century_over = date.to_ascii_lowercase().ends_with("yy");
     let [hour, minute, second] = three(&time)?;
     let moment = |(year, month, day): (i64, u32, u32)| DateTime::new(year, month, day, hour, minute, second, 0);
-    let own = three(&date).map(|[day, month, yy]| (i64::from(if yy >= 85 { 1900 + yy } else { 2000 + yy }), month, day));
+    let own =
+        three(&date).map(|[day, month, yy]| (i64::from(if yy >= 85 { 1900 + yy } else { 2000 + yy }), month, day));
     let chosen = match (own, stated) {
         (Some(own), Some(stated)) => {
             // The two-digit year ends with 2084; the recording field has all four digits.
@@ -306,8 +316,7 @@ fn three(text: &str) -> Option<[u32; 3]> {
 
 /// `Startdate 02-MAR-2002 …` as (year, month, day). Nothing else of the field is looked at.
 fn startdate(text: &str) -> Option<(i64, u32, u32)> {
-    const MONTHS: [&str; 12] =
-        ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+    const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
     let mut parts = text.strip_prefix("Startdate ")?.split_whitespace().next()?.split('-');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
     let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(month))? as u32 + 1;
