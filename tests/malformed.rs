@@ -4,35 +4,19 @@
 //! Nothing here knows a case by name: classes, facts and limits come from the manifest.
 #![allow(unsafe_code)] // the counting allocator
 
+#[path = "support/counting.rs"]
+mod counting;
+
 use serde_json::Value;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 use stimkit::flow::read_all;
 use stimkit::read::{OpenOptions, open};
 use stimkit::signal::{Channel, Recording};
 use stimkit::unit::Unit;
 
-struct Counting;
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system allocator unchanged; only sizes are counted.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(held, Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: counting::Counting = counting::Counting;
 
 fn shared() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
@@ -217,12 +201,9 @@ fn every_case_ends_as_its_manifest_says() {
         }
         let name = case["name"].as_str().unwrap();
         let path = root.join("cases").join(case["path"].as_str().unwrap());
-        let before = HELD.load(Relaxed);
-        PEAK.store(before, Relaxed);
         let started = Instant::now();
-        let result = std::panic::catch_unwind(|| read(&path));
+        let (result, peak) = counting::measure(|| std::panic::catch_unwind(|| read(&path)));
         let seconds = started.elapsed().as_secs_f64();
-        let peak = PEAK.load(Relaxed).saturating_sub(before);
         let Ok(result) = result else {
             failures.push(format!("{name}: panicked"));
             continue;

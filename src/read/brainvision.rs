@@ -11,7 +11,7 @@ use super::decode::Number;
 use super::events::EventBook;
 use super::samples::{Column, FileSource, Layout, note_not_finite};
 use super::text::{Defects, decimal, visible};
-use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording};
+use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording, settle_kinds};
 use crate::signal::date::DateTime;
 use crate::signal::{Channel, Segment, Stream};
 use crate::unit::{Rate, Tick, Unit};
@@ -51,8 +51,10 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let segments = segments(common, &markers, samples, rate, defects);
 
     let file_index = (0..channels.len()).collect();
-    let mut recording =
-        recording(name, format!("BrainVision {version}"), vec![Stream { rate, channels, file_index, segments }]);
+    let mut streams = vec![Stream { rate, channels, file_index, segments }];
+    settle_kinds(&mut streams);
+    note_odd_units(&streams[0].channels, defects);
+    let mut recording = recording(name, format!("BrainVision {version}"), streams);
     recording.start = markers.segments.iter().find(|s| s.0 == 0).and_then(|s| s.1).map(|t| t.iso());
     let beyond = markers.events.iter().filter(|m| m.sample >= samples).count();
     if beyond > 0 {
@@ -62,7 +64,12 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let mut book = EventBook::default();
     for marker in &markers.events {
         let duration_s = if marker.length > 1 { rate.seconds(marker.length as f64) } else { 0.0 };
-        book.add(recording.streams[0].seconds_at(Tick(marker.sample as i64)), duration_s, &marker.name);
+        book.add(
+            recording.streams[0].seconds_at(Tick(marker.sample as i64)),
+            duration_s,
+            &marker.name,
+            marker.stimulus,
+        );
     }
     book.write_into(&mut recording, defects);
     let layout = Layout {
@@ -247,7 +254,6 @@ fn channels(
             .warn("W_BV_CONTROL_CHARACTER", "a channel name holds control characters; they are shown, never executed");
     }
     note_duplicate_labels(found.iter().map(|c| &*c.name), defects, "W_BV_DUPLICATE_NAME");
-    note_odd_units(&found, defects);
     Ok((found, columns))
 }
 

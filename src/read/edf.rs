@@ -13,7 +13,7 @@ use super::decode::Number;
 use super::events::EventBook;
 use super::samples::{Column, FileSource, Layout};
 use super::text::{Decimal, Defects, rate_of};
-use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording};
+use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording, settle_kinds};
 use crate::signal::{Channel, Segment, Stream};
 use crate::unit::{Rate, Tick, Unit};
 use crate::{Error, Result};
@@ -45,7 +45,8 @@ pub fn open(mut store: Box<dyn ByteStore>, name: &str, options: &OpenOptions) ->
     let runs = runs(&times, records, &header, &mut defects)?;
     let origin = times.first().copied().flatten().map_or(0.0, |t| t.value);
 
-    let (streams, layouts) = streams(&header, records, &runs, &mut defects)?;
+    let (mut streams, layouts) = streams(&header, records, &runs, &mut defects)?;
+    settle_kinds(&mut streams);
     let channels: Vec<Channel> = streams.iter().flat_map(|s| s.channels.iter().cloned()).collect();
     note_duplicate_labels(channels.iter().map(|c| &*c.name), &mut defects, "W_EDF_DUPLICATE_LABEL");
     note_odd_units(&channels, &mut defects);
@@ -151,7 +152,7 @@ fn read_annotations(
                         origin = stamp.onset.value;
                     }
                 } else if !text.is_empty() {
-                    book.add(stamp.onset.value - origin, stamp.duration_s, text);
+                    book.add(stamp.onset.value - origin, stamp.duration_s, text, true);
                 }
             });
         }
@@ -247,7 +248,7 @@ fn runs(times: &[Option<Decimal>], records: u64, header: &Header, defects: &mut 
     Ok(runs)
 }
 
-/// How far a record's time may be off before it is a gap: a fiftieth of the shortest sample, at least 1 µs, and, where the record
+/// How far a record's time may be off before it is a gap: a hundredth of the shortest sample interval, at least 1 µs, and, where the record
 /// duration has more digits than the times, the digits that those lack.
 fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
     let fastest = header.signals.iter().filter(|s| !s.annotations).map(|s| s.per_record).max().unwrap_or(0);
@@ -255,7 +256,7 @@ fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
     let finest = times.iter().flatten().filter_map(|t| t.ratio).map(|(_, den)| den).max().unwrap_or(1);
     let duration_den = header.duration.ratio.map_or(u64::MAX, |(_, den)| den);
     let lacking = if duration_den > finest { 1.0 / finest as f64 } else { 0.0 };
-    (sample / 50.0).max(1e-6).max(lacking.min(sample))
+    (sample / 100.0).max(1e-6).max(lacking.min(sample))
 }
 
 /// One stream per sampling rate, in order of first appearance.
@@ -376,7 +377,7 @@ fn read_status(
         held.iter().enumerate().max_by_key(|&(word, n)| (*n, std::cmp::Reverse(word))).map_or(0, |(word, _)| word);
     for (sample, word) in changes {
         if word != 0 && usize::from(word) != rest {
-            book.add(streams[at].seconds_at(Tick(sample as i64)), 0.0, &word.to_string());
+            book.add(streams[at].seconds_at(Tick(sample as i64)), 0.0, &word.to_string(), true);
         }
     }
     Ok(book)

@@ -10,7 +10,7 @@ const MOST_EVENTS: usize = 4_000_000;
 /// Events as they are found, names interned.
 #[derive(Debug, Default)]
 pub(super) struct EventBook {
-    names: Vec<String>,
+    names: Vec<(String, bool)>,
     index: HashMap<String, u32>,
     /// Onset (s from the first sample), duration (s), name.
     found: Vec<(f64, f64, u32)>,
@@ -18,8 +18,8 @@ pub(super) struct EventBook {
 }
 
 impl EventBook {
-    /// Adds an event at `onset_s` seconds after the first sample (gaps counted).
-    pub(super) fn add(&mut self, onset_s: f64, duration_s: f64, name: &str) {
+    /// Adds an event at `onset_s` seconds after the first sample (gaps counted). `stimulus`: whether it may be one.
+    pub(super) fn add(&mut self, onset_s: f64, duration_s: f64, name: &str, stimulus: bool) {
         if self.found.len() >= MOST_EVENTS {
             self.overflow += 1;
             return;
@@ -28,11 +28,12 @@ impl EventBook {
             Some(&name) => name,
             None => {
                 let next = self.names.len() as u32;
-                self.names.push(name.to_owned());
+                self.names.push((name.to_owned(), false));
                 self.index.insert(name.to_owned(), next);
                 next
             }
         };
+        self.names[name as usize].1 |= stimulus;
         self.found.push((onset_s, duration_s, name));
     }
 
@@ -61,7 +62,7 @@ impl EventBook {
             in_gaps += u64::from(place == Place::Gap);
             recording.events.push(Event { tick, fraction, duration_s, name: EventName(*new) });
         }
-        recording.event_names = names;
+        (recording.event_names, recording.event_is_stimulus) = names.into_iter().unzip();
         if in_gaps > 0 {
             defects.warn(
                 "W_EVENT_IN_GAP",

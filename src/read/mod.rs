@@ -25,23 +25,28 @@ pub use memory::MemorySource;
 pub use probe::{OpenOptions, open};
 pub use samples::FileSource;
 
+use crate::signal::montage::{self, kind_of, position_of};
 use crate::signal::{Channel, ChannelKind, Recording, Stream};
 use crate::unit::Unit;
 use text::Defects;
 
-/// A channel as its label and unit suggest. An uncalibrated one is never an EEG channel, whatever its label.
+/// A channel whose kind and place are settled later, when all labels are known.
 fn channel(name: String, unit: Unit, calibrated: bool) -> Channel {
-    if !calibrated {
-        let kind = Some(kind_of(&name, &Unit::None)).filter(|k| *k == ChannelKind::Trigger);
-        let mut channel = Channel::new(name, kind.unwrap_or(ChannelKind::Misc), Unit::None);
-        channel.calibrated = false;
-        return channel;
-    }
-    let position = position_of(&name);
     let mut channel = Channel::new(name, ChannelKind::Misc, unit);
-    channel.kind = kind_of(&channel.name, &channel.unit);
-    channel.position = position.filter(|_| channel.kind == ChannelKind::Eeg);
+    channel.calibrated = calibrated;
     channel
+}
+
+/// Kind and place of all channels, from their labels and units. An uncalibrated channel is never an EEG channel, whatever its label.
+fn settle_kinds(streams: &mut [Stream]) {
+    let labels: Vec<(String, Unit)> =
+        streams.iter().flat_map(|s| &s.channels).map(|c| (c.name.clone(), c.unit.clone())).collect();
+    let channels = streams.iter_mut().flat_map(|s| &mut s.channels);
+    for (channel, (kind, position)) in channels.zip(montage::settle(&labels)) {
+        if channel.calibrated || kind == ChannelKind::Trigger {
+            (channel.kind, channel.position) = (kind, position);
+        }
+    }
 }
 
 /// Warns where EEG channels carry a unit that is not volts: they will not be analysed as EEG.
@@ -89,22 +94,4 @@ fn recording(name: &str, format: String, streams: Vec<Stream>) -> Recording {
         line_hz: None,
         warnings: Vec::new(),
     }
-}
-
-// Until the montage has them.
-fn kind_of(label: &str, unit: &Unit) -> ChannelKind {
-    let upper = label.to_ascii_uppercase();
-    match unit {
-        _ if upper == "STATUS" || upper.starts_with("STI") || upper.starts_with("TRIG") => ChannelKind::Trigger,
-        Unit::Microvolt if upper.contains("EOG") => ChannelKind::Eog,
-        Unit::Microvolt if upper.contains("ECG") || upper.contains("EKG") => ChannelKind::Ecg,
-        Unit::Microvolt if upper.contains("EMG") => ChannelKind::Emg,
-        Unit::Microvolt => ChannelKind::Eeg,
-        Unit::Milliampere => ChannelKind::Stim,
-        _ => ChannelKind::Misc,
-    }
-}
-
-fn position_of(_label: &str) -> Option<[f64; 3]> {
-    None
 }

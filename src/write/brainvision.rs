@@ -3,6 +3,7 @@
 //! Samples stream through; memory does not grow with the recording. The three files are written beside their place and renamed into it
 //! when all is on the disk, the header last: nothing ever stands under the final names but a whole recording.
 
+use crate::flow::Source;
 use crate::signal::date::DateTime;
 use crate::signal::{Block, Channel, Event, LANES, Place, Recording, Segment};
 use crate::unit::{Rate, Unit};
@@ -21,12 +22,29 @@ pub struct BrainVisionWriter {
     channels: Vec<Channel>,
     rate: Rate,
     segments: Vec<Segment>,
-    events: Vec<(Event, String)>,
+    /// Event, marker type, name.
+    events: Vec<(Event, &'static str, String)>,
     start: Option<DateTime>,
     data: NamedTempFile,
     bytes: Vec<u8>,
     written: i64,
     left_out: u64,
+}
+
+/// Writes one stream of `source`, all channels, as `<stem>.vhdr`, `.vmrk` and `.eeg`; says how many samples per channel there are.
+///
+/// # Errors
+/// As [`Source::read`] and [`BrainVisionWriter`].
+pub fn write(source: &mut dyn Source, stream: usize, header: &Path) -> Result<u64> {
+    const BLOCK: usize = 4096;
+    let channels: Vec<usize> = (0..source.recording().streams.get(stream).map_or(0, |s| s.channels.len())).collect();
+    let mut writer = BrainVisionWriter::create(header, source.recording(), stream, &channels)?;
+    source.select(stream, &channels)?;
+    let mut block = Block::new(channels.len(), BLOCK);
+    while source.read(&mut block)? {
+        writer.push(&block)?;
+    }
+    Ok(writer.finish()?.samples)
 }
 
 /// What a finished file could not hold.
@@ -64,10 +82,11 @@ impl BrainVisionWriter {
                 let (tick, fraction, place) = source.place(seconds);
                 (event.tick, event.fraction) = (tick, if place == Place::Gap { 0.0 } else { fraction });
             }
+            let name = recording.event_name(event.name);
             if event.tick.0 < 0 {
                 left_out += 1;
             } else {
-                events.push((event, recording.event_name(event.name).to_owned()));
+                events.push((event, kind(name, recording.is_stimulus(name)), name.to_owned()));
             }
         }
         Ok(Self {
@@ -193,9 +212,9 @@ impl BrainVisionWriter {
             let date = moment.map_or(String::new(), |t| format!(",{}", t.compact()));
             lines.push((segment.first.0, format!("New Segment,,{},1,0{date}", segment.first.0 + 1)));
         }
-        for (event, name) in &self.events {
+        for (event, kind, name) in &self.events {
             let points = self.rate.ticks(event.duration_s).round().max(1.0) as u64;
-            lines.push((event.tick.0, format!("{},{},{},{points},0", kind(name), field(name), event.tick.0 + 1)));
+            lines.push((event.tick.0, format!("{kind},{},{},{points},0", field(name), event.tick.0 + 1)));
         }
         lines.sort_by_key(|line| line.0);
         let mut text = format!(
@@ -210,13 +229,12 @@ impl BrainVisionWriter {
     }
 }
 
-/// The marker type that recorders give to `S255` and `R  1`; everything else is a comment.
-fn kind(name: &str) -> &'static str {
+/// The marker type: Response for `R  1` and its like, else Stimulus or Comment.
+fn kind(name: &str, stimulus: bool) -> &'static str {
     let digits = |text: &str| !text.trim().is_empty() && text.trim().bytes().all(|b| b.is_ascii_digit());
     match name.split_at_checked(1) {
-        Some(("R", rest)) if digits(rest) => "Response",
-        Some(("S", rest)) if digits(rest) => "Stimulus",
-        _ if digits(name) => "Stimulus",
+        Some(("R", rest)) if !stimulus && digits(rest) => "Response",
+        _ if stimulus => "Stimulus",
         _ => "Comment",
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Marker {
     /// Length in samples.
     pub(super) length: u64,
     pub(super) name: String,
+    /// Whether its type is one that a stimulus can have.
+    pub(super) stimulus: bool,
 }
 
 /// What a marker file holds.
@@ -22,6 +24,19 @@ pub(super) struct Markers {
     /// `New Segment` markers: 0-based sample, and when it was recorded.
     pub(super) segments: Vec<(u64, Option<DateTime>)>,
 }
+
+/// Marker types that Recorder and Analyzer give to anything but a stimulus.
+const NO_STIMULI: [&str; 9] = [
+    "Comment",
+    "Response",
+    "SyncStatus",
+    "Bad Interval",
+    "Time 0",
+    "Peak",
+    "Pulse Artifact",
+    "DC Correction",
+    "Threshold",
+];
 
 /// No recording has more samples.
 const MOST: u64 = 1 << 50;
@@ -61,7 +76,8 @@ pub(super) fn read(ini: &Ini, defects: &mut Defects) -> Result<Markers> {
         };
         let (name, changed) = visible(if description.is_empty() { kind } else { description }, &[]);
         controls |= changed;
-        found.events.push(Marker { sample, length, name });
+        let stimulus = !NO_STIMULI.iter().any(|no| kind.eq_ignore_ascii_case(no));
+        found.events.push(Marker { sample, length, name, stimulus });
     }
     let mut tell = |count: u64, code: &'static str, what: &str| {
         if count > 0 {
