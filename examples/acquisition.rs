@@ -34,10 +34,11 @@ fn main() -> stimkit::Result<()> {
         if !amplifier.read(&mut block)? {
             break;
         }
-        pipeline.push(&block);
-        while let Some(trigger) = triggers.next_if(|t| t.tick.0 + late <= block.end()) {
+        // a trigger may be cued until the sample 20 ms after its own is pushed
+        while let Some(trigger) = triggers.next_if(|t| t.tick.0 + late < block.end()) {
             pipeline.cue(trigger);
         }
+        pipeline.push(&block);
         // between callbacks, wherever it is allowed to allocate
         pipeline.drain(&mut rows, &mut tables);
         for row in rows.drain(..) {

@@ -171,10 +171,8 @@ pub fn live(lab: &Lab, recipe: &Recipe, late: i64, mut next_size: impl FnMut(usi
         while at < end {
             let len = next_size(i).min((end - at) as usize).min(100_000);
             i += 1;
-            // an event is known at best before its sample, here `late` ticks after it
-            while let Some(event) =
-                events.next_if(|e| if late == 0 { e.tick.0 < at + len as i64 } else { e.tick.0 + late <= at })
-            {
+            // an event is cued at the last moment: before the sample `late` ticks after its own is pushed
+            while let Some(event) = events.next_if(|e| e.tick.0 + late < at + len as i64) {
                 pipeline.cue(event);
             }
             block.start(s as u32, at, len);
@@ -211,6 +209,19 @@ pub fn csv(tables: &[Table], name: &str) -> Vec<u8> {
 /// All tables as CSV, one after another.
 pub fn bytes(tables: &[Table]) -> Vec<u8> {
     tables.iter().flat_map(|t| [t.name().as_bytes().to_vec(), csv(tables, t.name())].concat()).collect()
+}
+
+/// Fails with the first line that differs.
+pub fn same(a: &[Table], b: &[Table], what: &str) {
+    let names = |tables: &[Table]| tables.iter().map(|t| t.name()).collect::<Vec<_>>();
+    assert_eq!(names(a), names(b), "{what}: tables");
+    for table in a {
+        let [a, b] = [a, b].map(|t| String::from_utf8(csv(t, table.name())).unwrap());
+        if let Some((x, y)) = a.lines().zip(b.lines()).find(|(x, y)| x != y) {
+            panic!("{what} differ in {}:\n{x}\n{y}", table.name());
+        }
+        assert_eq!(a.len(), b.len(), "{what}: length of {}", table.name());
+    }
 }
 
 /// For tests that make events by hand.
