@@ -158,7 +158,15 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
     };
     // whatever a bug in one recording does, the others go on
     let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let analysis = analyse(&input.path, recipe, &options)?;
+        // the input is hashed meanwhile; where nothing is written nobody asks for it
+        let (analysis, hashed) = match batch.out {
+            Some(_) => rayon::join(|| analyse(&input.path, recipe, &options), || hash_input(&input.path).map(Some)),
+            None => (analyse(&input.path, recipe, &options), Ok(None)),
+        };
+        let analysis = analysis?;
+        if let Some((bytes, hash)) = hashed? {
+            (outcome.bytes, outcome.hash) = (Some(bytes), Some(hash));
+        }
         outcome.warnings.clone_from(&analysis.warnings);
         outcome.seconds.clone_from(&analysis.seconds);
         outcome.recipe = Some(analysis.recipe.to_toml());
@@ -199,8 +207,6 @@ fn write_recording(
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::output(&done, &e)),
         _ => {}
     }
-    let (bytes, hash) = hash_input(&input.path)?;
-    (outcome.bytes, outcome.hash) = (Some(bytes), Some(hash.clone()));
     let (identity, conditions, raw) = (&input.identity, &analysis.conditions, batch.csv_raw);
     let written: Vec<Result<(String, String)>> = analysis
         .tables
@@ -236,7 +242,7 @@ fn write_recording(
     let record = json!({
         "stimkit": env!("CARGO_PKG_VERSION"),
         "recording": identity.recording,
-        "input": { "name": file_name(&input.path), "bytes": bytes, "blake3": hash },
+        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "blake3": outcome.hash },
         "recipe": analysis.recipe.to_toml(),
         "conditions": analysis.conditions,
         "trials_kept": analysis.trials.0,

@@ -200,7 +200,13 @@ pub fn told(found: &Detection) -> String {
     )
 }
 
-fn undecided(recording: &Recording, why: &str) -> Error {
+/// Kinds of events that may be stimuli.
+pub(super) fn stimuli(recording: &Recording) -> Vec<Kind> {
+    kinds(recording).into_iter().filter(|k| k.count > 0 && recording.is_stimulus(&k.name)).collect()
+}
+
+/// The table of events, and the question which of them is meant.
+pub(super) fn undecided(recording: &Recording, why: &str) -> Error {
     use std::fmt::Write as _;
     let mut text = format!("{why}\n  {:<24} {:>7} {:>18}", "event", "count", "median interval s");
     for kind in kinds(recording) {

@@ -16,7 +16,8 @@ pub(super) fn from_spectrum(source: &mut dyn Source, channels: usize, rate_hz: f
         return Ok(None);
     }
     let n = rate_hz.round() as usize;
-    let window: Vec<f64> = (0..n).map(|i| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos()).collect();
+    let candidates: [Vec<Wave>; 2] =
+        [50.0, 60.0].map(|f| [0.0, -4.0, -3.0, 3.0, 4.0].iter().map(|d| wave(n, (f + d) / rate_hz)).collect());
     let looked_at: Vec<usize> = (0..channels).step_by((channels / 8).max(1)).collect();
     let mut ratios = [Vec::new(), Vec::new()];
     let mut rows = vec![Vec::with_capacity(n); looked_at.len()];
@@ -35,11 +36,10 @@ pub(super) fn from_spectrum(source: &mut dyn Source, channels: usize, rate_hz: f
             }
             if rows[0].len() == n {
                 for row in &mut rows {
-                    for (ratio, f) in ratios.iter_mut().zip([50.0, 60.0]) {
-                        let at = |f: f64| power_at(row, &window, f / rate_hz);
-                        let around = [-4.0, -3.0, 3.0, 4.0].map(|d| at(f + d)).iter().sum::<f64>() / 4.0;
+                    for (ratio, waves) in ratios.iter_mut().zip(&candidates) {
+                        let around = waves[1..].iter().map(|w| power(row, w)).sum::<f64>() / 4.0;
                         if around > 0.0 {
-                            ratio.push(at(f) / around);
+                            ratio.push(power(row, &waves[0]) / around);
                         }
                     }
                     row.clear();
@@ -57,14 +57,28 @@ pub(super) fn from_spectrum(source: &mut dyn Source, channels: usize, rate_hz: f
     })
 }
 
-/// |Σ w·x·e^(−2πi·f·n)|², with the phase from the sample index.
-fn power_at(x: &[f64], window: &[f64], cycles_per_sample: f64) -> f64 {
-    let (mut re, mut im) = (0.0, 0.0);
+/// Cosine and sine of one frequency under a Hann window.
+type Wave = Vec<[f64; 2]>;
+
+fn wave(n: usize, cycles_per_sample: f64) -> Wave {
+    let tau = std::f64::consts::TAU;
+    (0..n)
+        .map(|i| {
+            let hann = 0.5 - 0.5 * (tau * i as f64 / n as f64).cos();
+            // the phase comes from the sample index, never accumulated
+            let (sin, cos) = (tau * (cycles_per_sample * i as f64).fract()).sin_cos();
+            [hann * cos, hann * sin]
+        })
+        .collect()
+}
+
+/// |Σ x·w·e^(−2πi·f·n)|², the mean taken out.
+fn power(x: &[f64], wave: &Wave) -> f64 {
     let mean = x.iter().sum::<f64>() / x.len() as f64;
-    for (n, (v, w)) in x.iter().zip(window).enumerate() {
-        let (sin, cos) = (std::f64::consts::TAU * (cycles_per_sample * n as f64).fract()).sin_cos();
-        re += (v - mean) * w * cos;
-        im += (v - mean) * w * sin;
+    let (mut re, mut im) = (0.0, 0.0);
+    for (v, [cos, sin]) in x.iter().zip(wave) {
+        re += (v - mean) * cos;
+        im += (v - mean) * sin;
     }
     re * re + im * im
 }

@@ -7,7 +7,7 @@ use crate::clean::detect::Detect;
 use crate::flow::Source;
 use crate::read::probe::{self, OpenOptions};
 use crate::recipe::{Line, Names, Recipe};
-use crate::signal::{Event, EventName, Recording};
+use crate::signal::{ChannelKind, Event, EventName, Recording};
 use crate::table::Table;
 use crate::unit::Tick;
 use crate::{Error, ErrorKind, Result, Warning};
@@ -167,9 +167,10 @@ pub(super) struct Session {
 pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options<'_>) -> Result<Session> {
     let mut recipe = recipe.clone();
     let recording: Recording = source.recording().clone();
-    let (mut input, channels) = Input::of(&recording, &recipe)?;
+    let (mut input, channels) = Input::of(&recording, &recipe).map_err(|e| also_undecided(e, &recording, &recipe))?;
     source.select(recording.main, &channels)?;
     let mut warnings = recording.warnings.clone();
+    leave_out_what_needs_eeg(&mut recipe, &input, &mut warnings);
     let mut events = events::deduplicated(&recording);
     if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
@@ -196,6 +197,33 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options
     source.rewind()?;
     recipe.input.line = input.line_hz.map_or_else(|| Line::Named("off".to_owned()), Line::Hz);
     Ok(Session { recipe, input, stream: recording.main, channels, events, warnings })
+}
+
+/// Where the channels are in question and the events are too, both are told at once.
+fn also_undecided(error: Error, recording: &Recording, recipe: &Recipe) -> Error {
+    let auto = recipe.cut.every_ms.is_none() && recipe.cut.event.as_ref().is_none_or(|e| e.is("auto"));
+    if !auto || events::stimuli(recording).len() < 2 {
+        return error;
+    }
+    let why = "several kinds of markers, and no channel to look for pulses in";
+    let events = events::undecided(recording, why);
+    let hint = [error.hint(), events.hint()].map(Option::unwrap_or_default).join(", and ");
+    Error::data(format!("{}\n{}", error.message(), events.message())).with_hint(hint)
+}
+
+/// EOG, EMG and the like never enter a reference or a judgement of channels; where only such channels were named, these
+/// parts have nothing to work on.
+fn leave_out_what_needs_eeg(recipe: &mut Recipe, input: &Input, warnings: &mut Vec<Warning>) {
+    if input.info.channels.iter().any(|c| c.kind == ChannelKind::Eeg) {
+        return;
+    }
+    let needs_eeg = |name: &str| matches!(name, "reference" | "bad-channels" | "interpolate");
+    recipe.epoch.retain(|part| !needs_eeg(part.name()));
+    recipe.stream.retain(|part| !needs_eeg(part.name()));
+    warnings.push(Warning::new(
+        "W_NO_EEG",
+        "none of the channels is EEG: no reference, no rejection and no GMFA; the tables hold the channels as they are",
+    ));
 }
 
 /// A name as a glob that matches only itself, where that can be said.
