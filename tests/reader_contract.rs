@@ -1,4 +1,5 @@
-//! What every reader promises, for every format: how samples are asked for never changes them, and no bytes make a reader panic.
+//! What every reader promises, for every format: how samples are asked for never changes them, and no bytes make a
+//! reader panic.
 #![allow(unsafe_code)] // the counting allocator
 
 #[path = "support/counting.rs"]
@@ -238,7 +239,8 @@ fn a_file_cut_anywhere_is_refused_or_read_up_to_the_cut_with_a_warning() {
         for end in 0..data.len() {
             folder.0.insert("a.eeg".to_owned(), MemoryStore::new(&data[..end]));
             if let Ok((rows, warned)) = outcome(open_bv(&header, &folder)) {
-                // Whole frames without DataPoints= look like a shorter recording; only odd ends can be seen, and for rows none is safe.
+                // Whole frames without DataPoints= look like a shorter recording; only odd ends can be seen, and for
+                // rows none is safe.
                 assert!(warned || end % 4 == 0, "cut at {end}: read without a word");
                 let same = rows.iter().zip(&whole).all(|(some, all)| all.starts_with(some));
                 assert!(same || orientation == "VECTORIZED" && end % 4 == 0, "cut at {end}: other samples");
@@ -276,7 +278,7 @@ impl Random {
             if bytes.is_empty() {
                 return;
             }
-            let reach = if self.next() % 4 > 0 { head.min(bytes.len()) } else { bytes.len() };
+            let reach = if self.next().is_multiple_of(4) { bytes.len() } else { head.min(bytes.len()) };
             let at = self.next() % reach;
             match self.next() % 8 {
                 0 => bytes[at] ^= 1 << (self.next() % 8),
@@ -378,7 +380,34 @@ fn a_writer_and_its_reader_agree() {
     assert_eq!(left.len(), 6, "{left:?}");
 }
 
-/// The reference job: 64 channels, 5 kHz, 600 s. `cargo test --release --test reader_contract -- --ignored --nocapture`.
+#[test]
+fn an_unfinished_recording_leaves_nothing_behind() {
+    use stimkit::write::BrainVisionWriter;
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = open_edf(&small_edf()).unwrap();
+    let recording = source.recording().clone();
+    let mut block = Block::new(3, 10);
+    source.read(&mut block).unwrap();
+    let mut writer = BrainVisionWriter::create(&folder.path().join("out.vhdr"), &recording, 0, &[0, 1, 2]).unwrap();
+    writer.push(&block).unwrap();
+    assert_eq!(writer.push(&block).unwrap_err().kind(), ErrorKind::Usage, "a block twice");
+    drop(writer);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // A folder stands where the data file should go: all or nothing.
+    std::fs::create_dir_all(folder.path().join("out.vmrk/x")).unwrap();
+    let mut writer = BrainVisionWriter::create(&folder.path().join("out.vhdr"), &recording, 0, &[0, 1, 2]).unwrap();
+    writer.push(&block).unwrap();
+    assert!(writer.finish().is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = folder.path().join("missing/out.vhdr");
+    let refused = BrainVisionWriter::create(&nowhere, &recording, 0, &[0]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Output);
+    let wrong = BrainVisionWriter::create(&folder.path().join("out.edf"), &recording, 0, &[0]).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Usage);
+}
+
+/// The reference job: 64 channels, 5 kHz, 600 s. `cargo test --release --test reader_contract -- --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "writes 384 MB; a measurement, not a check"]
 fn speed_of_the_reference_job() {

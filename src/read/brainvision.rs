@@ -1,7 +1,9 @@
-//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or `.dat` file.
+//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or
+//! `.dat` file.
 //!
-//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32, little- and big-endian,
-//! multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long the pause before it was.
+//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32,
+//! little- and big-endian, multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long
+//! the pause before it was.
 
 mod ini;
 mod markers;
@@ -22,11 +24,13 @@ use markers::Markers;
 /// A header or marker file longer than this is none.
 pub(super) const LONGEST_TEXT: u64 = 64 << 20;
 
-/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its stem.
+/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its
+/// stem.
 ///
 /// # Errors
-/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a length that makes
-/// samples ambiguous; the code of the error, if it has one, may be let pass by [`OpenOptions::lenient`].
+/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a
+/// length that makes samples ambiguous; the code of the error, if it has one, may be let pass by
+/// [`OpenOptions::lenient`].
 pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOptions) -> Result<FileSource> {
     let mut defects = Defects::new(&options.lenient);
     let defects = &mut defects;
@@ -89,7 +93,8 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     FileSource::new(recording, data, vec![layout])
 }
 
-/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the space.
+/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the
+/// space.
 fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
     let line = ini.first.to_ascii_lowercase();
     let Some((_, rest)) = line.split_once("data exchange header file") else {
@@ -246,7 +251,9 @@ fn channels(
         let n = uncalibrated.len();
         defects.warn(
             "W_BV_UNCALIBRATED",
-            format!("the resolution of {n} channel(s) makes no scale (first: Ch{first}); kept as raw numbers, without a unit"),
+            format!(
+                "the resolution of {n} channel(s) makes no scale (first: Ch{first}); kept as raw numbers without a unit"
+            ),
         );
     }
     if controls {
@@ -355,6 +362,10 @@ fn data_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut De
             None => error,
         }
     };
+    let lower = stated.to_ascii_lowercase();
+    if lower.ends_with(".vhdr") || lower.ends_with(".vmrk") {
+        return Err(odd("DataFile", &stated, "an .eeg or .dat file"));
+    }
     if !stated.is_empty()
         && let Some(store) = folder.open(&stated).map_err(|e| blame(e, &stated))?
     {
@@ -426,8 +437,8 @@ fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut 
     markers::read(&ini, defects)
 }
 
-/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says when; without
-/// one, or with one that lies before the end of the segment before, time goes on without a gap.
+/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says
+/// when; without one, or with one that lies before the end of the segment before, time goes on without a gap.
 fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defects: &mut Defects) -> Vec<Segment> {
     let mut starts: Vec<(u64, Option<DateTime>)> = markers.segments.iter().copied().filter(|s| s.0 < samples).collect();
     let segmented =
@@ -468,7 +479,7 @@ fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defec
     if backwards > 0 {
         defects.warn(
             "W_BV_SEGMENT_TIME",
-            format!("{backwards} New Segment marker(s) have a date before the end of the segment before; taken as following it"),
+            format!("{backwards} New Segment date(s) lie before the end of the segment before; taken as its end"),
         );
     }
     segments

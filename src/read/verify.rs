@@ -1,8 +1,8 @@
 //! A second opinion: decodes an EDF+C file again with the independent crate `edfplus` and compares.
 //!
-//! `edfplus` is sound for headers and samples of ordinary EDF+C files, and only for those; for anything else it can panic, clip
-//! or lose annotations without a word. So a strict admission check comes first, and what it turns away is "not checkable",
-//! never "confirmed".
+//! `edfplus` is sound for headers and samples of ordinary EDF+C files, and only for those; for anything else it can
+//! panic, clip or lose annotations without a word. So a strict admission check comes first, and what it turns away is
+//! "not checkable", never "confirmed".
 
 use super::bytes::{FileStore, read_vec};
 use super::{FileSource, OpenOptions, edf};
@@ -150,8 +150,8 @@ fn compare(own: &mut FileSource, path: &Path) -> Result<Verification> {
                     // The second decoder clips to the stated limits.
                     clipped += u64::from(ours < low || ours > high);
                     let theirs = theirs.get(s).map_or(f64::NAN, |x| x * factor);
-                    // Not `>`: a NaN is a difference.
-                    if !((ours.clamp(low, high) - theirs).abs() <= 1e-9 * (high - low)) {
+                    let apart = (ours.clamp(low, high) - theirs).abs();
+                    if apart.is_nan() || apart > 1e-9 * (high - low) {
                         let what =
                             format!("channel {}, sample {}: {ours} against {theirs}", c + 1, block.first() + s as i64);
                         return Ok(Verification::Differs { what });
@@ -187,8 +187,8 @@ fn compare_headers(recording: &Recording, other: &edfplus::EdfHeader) -> Option<
     None
 }
 
-/// How many annotations agree; `None` where `edfplus` 0.1 is known to lose or shift them: shared onsets, onsets on a record's start
-/// (shared with the time-keeping), onsets before the start, a start between two seconds.
+/// How many annotations agree; `None` where `edfplus` 0.1 is known to lose or shift them: shared onsets, onsets on a
+/// record's start (shared with the time-keeping), onsets before the start, a start between two seconds.
 fn compare_annotations(recording: &Recording, other: &[edfplus::Annotation]) -> Result<Option<u64>, String> {
     let main = recording.main_stream();
     let onset = |e: &crate::signal::Event| main.seconds_at(e.tick) + main.rate.seconds(e.fraction);

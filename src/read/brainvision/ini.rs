@@ -30,7 +30,8 @@ pub(super) struct Ini {
 /// Sections that are looked at; others are skipped unread.
 const KNOWN: [&str; 4] = ["Common Infos", "Binary Infos", "Channel Infos", "Marker Infos"];
 
-/// Decodes and cuts. UTF-8 where the bytes are, else Windows-1252, which is what "ANSI" meant on the recording computers.
+/// Decodes and cuts. UTF-8 where the bytes are, else Windows-1252, which is what "ANSI" meant on the recording
+/// computers.
 pub(super) fn parse(bytes: &[u8], what: &str, defects: &mut Defects) -> Result<Ini> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Err(

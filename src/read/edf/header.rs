@@ -343,7 +343,8 @@ fn is_annotation_label(label: &str) -> bool {
     label.eq_ignore_ascii_case("EDF Annotations") || label.eq_ignore_ascii_case("BDF Annotations")
 }
 
-/// A number field as an error may show it: short, without controls. Never used for fields that can hold a person's data.
+/// A number field as an error may show it: short, without controls. Never used for fields that can hold a person's
+/// data.
 fn safe(text: &str) -> String {
     visible(text, &[]).0
 }
