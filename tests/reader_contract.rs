@@ -260,6 +260,35 @@ fn edf_data(folder: &MemoryFolder) -> Vec<u8> {
     stimkit::read::bytes::read_vec(&mut store, 0, length).unwrap()
 }
 
+#[test]
+fn what_is_refused_by_default_can_be_let_pass_by_name() {
+    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()] };
+    let (header, mut folder) = brainvision("INT_16", "VECTORIZED", 3, 40, "");
+    let data = edf_data(&folder);
+    let header = String::from_utf8(header)
+        .unwrap()
+        .replace("[Binary", "DataPoints=40\r\n[Binary")
+        .replace("\r\n\r\nDataP", "\r\nDataP");
+    folder.0.insert("a.eeg".to_owned(), MemoryStore::new(&data[..data.len() - 21]));
+    let refused = open_bv(header.as_bytes(), &folder).err().unwrap();
+    assert_eq!(refused.code(), Some("E_BV_VECTORIZED_LENGTH"));
+    let code = lenient("E_BV_VECTORIZED_LENGTH");
+    let mut source = stimkit::read::brainvision::open(header.as_bytes(), &folder, "a", &code).unwrap();
+    assert!(source.recording().warnings.iter().any(|w| w.code == "E_BV_VECTORIZED_LENGTH"));
+    for (c, row) in read_all(&mut source, 3, 64).unwrap().iter().enumerate() {
+        assert_eq!(row.len(), 29);
+        assert!(row.iter().enumerate().all(|(i, x)| (x - 0.1 * f64::from(digital(c, i))).abs() < 1e-9));
+    }
+
+    let mut bytes = small_edf();
+    bytes[244..252].copy_from_slice(b"0       ");
+    assert_eq!(open_edf(&bytes).err().unwrap().code(), Some("E_EDF_DURATION_ZERO"));
+    let store = || Box::new(MemoryStore::new(&bytes[..]));
+    let source = stimkit::read::edf::open(store(), "x", &lenient("E_EDF_DURATION_ZERO")).unwrap();
+    assert_eq!(source.recording().main_stream().rate.hz(), 16.0);
+    assert!(stimkit::read::edf::open(store(), "x", &lenient("E_EDF_NREC")).is_err(), "another code lets nothing pass");
+}
+
 /// SplitMix64 (Steele, Lea & Flood 2014): the same mutations every time.
 struct Random(u64);
 
