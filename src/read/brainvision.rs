@@ -1,7 +1,9 @@
-//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or `.dat` file.
+//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or
+//! `.dat` file.
 //!
-//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32, little- and big-endian,
-//! multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long the pause before it was.
+//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32,
+//! little- and big-endian, multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long
+//! the pause before it was.
 
 mod ini;
 mod markers;
@@ -22,11 +24,13 @@ use markers::Markers;
 /// A header or marker file longer than this is none.
 pub(super) const LONGEST_TEXT: u64 = 64 << 20;
 
-/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its stem.
+/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its
+/// stem.
 ///
 /// # Errors
-/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a length that makes
-/// samples ambiguous; the code of the error, if it has one, may be let pass by [`OpenOptions::lenient`].
+/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a
+/// length that makes samples ambiguous; the code of the error, if it has one, may be let pass by
+/// [`OpenOptions::lenient`].
 pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOptions) -> Result<FileSource> {
     let mut defects = Defects::new(&options.lenient);
     let defects = &mut defects;
@@ -42,10 +46,10 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let (channels, mut columns) = channels(common, infos, number, defects)?;
     let data = data_file(common, folder, name, defects)?;
     let shape = Shape { number, channels: columns.len() as u64, vectorized: orientation(common, defects)? };
-    let samples = shape.samples(common, data.len(), defects)?;
+    let (samples, row) = shape.samples(common, data.len(), defects)?;
     let width = number.width() as u64;
     for (c, column) in columns.iter_mut().enumerate() {
-        column.offset = c as u64 * width * if shape.vectorized { samples } else { 1 };
+        column.offset = c as u64 * width * if shape.vectorized { row } else { 1 };
     }
     let markers = marker_file(common, folder, name, defects)?;
     let segments = segments(common, &markers, samples, rate, defects);
@@ -75,7 +79,7 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let layout = Layout {
         number,
         data_start: 0,
-        record_bytes: samples * width * shape.channels,
+        record_bytes: width * ((shape.channels - 1) * row + samples),
         records: 1,
         per_record: samples,
         stride: if shape.vectorized { width } else { width * shape.channels },
@@ -89,7 +93,8 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     FileSource::new(recording, data, vec![layout])
 }
 
-/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the space.
+/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the
+/// space.
 fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
     let line = ini.first.to_ascii_lowercase();
     let Some((_, rest)) = line.split_once("data exchange header file") else {
@@ -97,7 +102,7 @@ fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
             return Err(Error::format("this is not a BrainVision header").at_offset(0));
         }
         let message = "the first line is not 'Brain Vision Data Exchange Header File Version 1.0'";
-        defects.refuse("E_BV_IDENTIFICATION", message, 0)?;
+        defects.refuse("E_BV_IDENTIFICATION", message, None)?;
         return Ok("1.0".to_owned());
     };
     let version = rest.trim_start_matches([',', ' ']).trim_start_matches("version").trim();
@@ -130,7 +135,7 @@ fn judge_common(common: &Section, defects: &mut Defects) -> Result<()> {
     for key in ["DataFile", "NumberOfChannels", "SamplingInterval", "DataOrientation", "DataFormat", "DataType"] {
         if common.count(key) > 1 {
             let message = format!("{key}= stands there more than once (let pass, the first counts)");
-            defects.refuse("E_BV_DUPLICATE_KEY", message, 0)?;
+            defects.refuse("E_BV_DUPLICATE_KEY", message, None)?;
         }
     }
     match common.get("DataFormat") {
@@ -169,7 +174,7 @@ fn sampling_rate(common: &Section, defects: &mut Defects) -> Result<Rate> {
     let interval = decimal(text).filter(|d| d.value > 0.0).ok_or_else(|| odd("SamplingInterval", text, wanted))?;
     if interval.comma {
         let message = "the sampling interval has a decimal comma (let pass, it is read as a point)";
-        defects.refuse("E_BV_DECIMAL_COMMA", message, 0)?;
+        defects.refuse("E_BV_DECIMAL_COMMA", message, None)?;
     }
     let nearest = Rate::from_hz(1e6 / interval.value).map_err(|_| odd("SamplingInterval", text, wanted))?;
     let exact =
@@ -217,7 +222,7 @@ fn channels(
             Some(slot) if slot.is_none() => *slot = Some(entry),
             Some(_) => {
                 let message = format!("Ch{number}= stands there more than once (let pass, the first counts)");
-                defects.refuse("E_BV_DUPLICATE_KEY", message, entry.line)?;
+                defects.refuse("E_BV_DUPLICATE_KEY", message, entry.offset)?;
             }
             None => surplus += 1,
         }
@@ -225,7 +230,7 @@ fn channels(
     if surplus > 0 {
         let message =
             format!("{surplus} Ch line(s) lie outside NumberOfChannels={count} (let pass, they are left out)");
-        defects.refuse("E_BV_CHANNEL_COUNT", message, 0)?;
+        defects.refuse("E_BV_CHANNEL_COUNT", message, None)?;
     }
     let (mut found, mut columns) = (Vec::new(), Vec::new());
     let (mut uncalibrated, mut controls) = (Vec::new(), false);
@@ -246,7 +251,9 @@ fn channels(
         let n = uncalibrated.len();
         defects.warn(
             "W_BV_UNCALIBRATED",
-            format!("the resolution of {n} channel(s) makes no scale (first: Ch{first}); kept as raw numbers, without a unit"),
+            format!(
+                "the resolution of {n} channel(s) makes no scale (first: Ch{first}); kept as raw numbers without a unit"
+            ),
         );
     }
     if controls {
@@ -265,11 +272,11 @@ fn describe(entry: &ini::Entry, number_type: Number) -> Result<(Channel, Column)
     let split = decimal(resolution).is_some() && decimal(unit).is_some();
     if split && !field(4).is_empty() {
         let message = format!("{} has a decimal comma in its resolution, which parts the field", entry.key);
-        return Err(Error::format(message).at_offset(entry.line).with_hint("write the resolution with a point"));
+        return Err(Error::format(message).at_offset(entry.offset).with_hint("write the resolution with a point"));
     }
     if split || (!unit.is_empty() && decimal(unit).is_some()) {
         let message = format!("{} has a number where its unit belongs", entry.key);
-        return Err(Error::format(message).at_offset(entry.line).with_hint("correct the line"));
+        return Err(Error::format(message).at_offset(entry.offset).with_hint("correct the line"));
     }
     let scale = match resolution {
         "" => Some(1.0),
@@ -298,9 +305,10 @@ struct Shape {
 }
 
 impl Shape {
-    /// Samples per channel, from the file's length; `DataPoints=` only where the length agrees.
-    fn samples(&self, common: &Section, length: u64, defects: &mut Defects) -> Result<u64> {
-        let frame = self.channels * self.number.width() as u64;
+    /// Samples per channel and per row, from the file's length; `DataPoints=` only where the length agrees.
+    fn samples(&self, common: &Section, length: u64, defects: &mut Defects) -> Result<(u64, u64)> {
+        let width = self.number.width() as u64;
+        let frame = self.channels * width;
         let (samples, rest) = (length / frame, length % frame);
         if samples == 0 {
             return Err(Error::format(format!(
@@ -312,7 +320,7 @@ impl Shape {
         let stated = match common.get("DataPoints") {
             None | Some("") => None,
             Some(text) => {
-                let points = text.parse::<u64>().ok();
+                let points = text.parse::<u64>().ok().filter(|&points| points > 0);
                 if points.is_none() {
                     defects.warn("W_BV_DATA_POINTS", "DataPoints= is not a whole number; counted from the file");
                 }
@@ -320,27 +328,34 @@ impl Shape {
             }
         };
         if self.vectorized && (rest > 0 || stated.is_some_and(|points| points != samples)) {
-            // Where a channel's row begins depends on how many samples it has: a cut file leaves that open.
-            let message = format!(
-                "the vectorised data file has {length} bytes, which is not {} rows of {}",
-                self.channels,
-                stated.map_or("equal length".to_owned(), |points| format!("{points} samples"))
-            );
-            defects.refuse("E_BV_VECTORIZED_LENGTH", message, length)?;
-        } else if rest > 0 {
-            defects.warn(
-                "W_BV_TRUNCATED",
-                format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short"),
-            );
+            return self.cut_rows(stated, length, defects);
         }
-        if !self.vectorized && stated.is_some_and(|points| points != samples) {
-            let points = stated.unwrap_or_default();
-            defects.warn(
-                "W_BV_DATA_POINTS",
-                format!("DataPoints={points}, but the file holds {samples} samples; those are read"),
-            );
+        if rest > 0 {
+            let message = format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short");
+            defects.warn("W_BV_TRUNCATED", message);
         }
-        Ok(samples)
+        if let Some(points) = stated.filter(|&points| points != samples) {
+            let message = format!("DataPoints={points}, but the file holds {samples} samples; those are read");
+            defects.warn("W_BV_DATA_POINTS", message);
+        }
+        Ok((samples, samples))
+    }
+
+    /// Where a channel's row begins depends on how many samples it has: a cut file leaves that open. Let pass, the
+    /// stated length counts, and as much of it as the last row still holds.
+    fn cut_rows(&self, stated: Option<u64>, length: u64, defects: &mut Defects) -> Result<(u64, u64)> {
+        let width = self.number.width() as u64;
+        let rows = stated.map_or("equal length".to_owned(), |points| format!("{points} samples"));
+        let message =
+            format!("the vectorised data file has {length} bytes, which is not {} rows of {rows}", self.channels);
+        defects.refuse("E_BV_VECTORIZED_LENGTH", message, length)?;
+        let row = stated.unwrap_or(length / (self.channels * width));
+        let before_last = (self.channels - 1).checked_mul(row).and_then(|n| n.checked_mul(width));
+        let last = before_last.and_then(|bytes| length.checked_sub(bytes)).map_or(0, |bytes| bytes / width);
+        match last.min(row) {
+            0 => Err(Error::format("the vectorised data file ends before its last channel begins").at_offset(length)),
+            samples => Ok((samples, row)),
+        }
     }
 }
 
@@ -355,6 +370,10 @@ fn data_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut De
             None => error,
         }
     };
+    let lower = stated.to_ascii_lowercase();
+    if lower.ends_with(".vhdr") || lower.ends_with(".vmrk") {
+        return Err(odd("DataFile", &stated, "an .eeg or .dat file"));
+    }
     if !stated.is_empty()
         && let Some(store) = folder.open(&stated).map_err(|e| blame(e, &stated))?
     {
@@ -426,8 +445,8 @@ fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut 
     markers::read(&ini, defects)
 }
 
-/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says when; without
-/// one, or with one that lies before the end of the segment before, time goes on without a gap.
+/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says
+/// when; without one, or with one that lies before the end of the segment before, time goes on without a gap.
 fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defects: &mut Defects) -> Vec<Segment> {
     let mut starts: Vec<(u64, Option<DateTime>)> = markers.segments.iter().copied().filter(|s| s.0 < samples).collect();
     let segmented =
@@ -468,7 +487,7 @@ fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defec
     if backwards > 0 {
         defects.warn(
             "W_BV_SEGMENT_TIME",
-            format!("{backwards} New Segment marker(s) have a date before the end of the segment before; taken as following it"),
+            format!("{backwards} New Segment date(s) lie before the end of the segment before; taken as its end"),
         );
     }
     segments

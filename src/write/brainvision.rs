@@ -1,7 +1,8 @@
 //! BrainVision Core Data Format 1.0: float32, multiplexed, UTF-8, values in the channels' own unit (µV, mA, …).
 //!
-//! Samples stream through; memory does not grow with the recording. The three files are written beside their place and renamed into it
-//! when all is on the disk, the header last: nothing ever stands under the final names but a whole recording.
+//! Samples stream through; memory does not grow with the recording. The three files are written beside their place and
+//! renamed into it when all is on the disk, the header last: nothing ever stands under the final names but a whole
+//! recording.
 
 use crate::flow::Source;
 use crate::signal::date::DateTime;
@@ -31,7 +32,8 @@ pub struct BrainVisionWriter {
     left_out: u64,
 }
 
-/// Writes one stream of `source`, all channels, as `<stem>.vhdr`, `.vmrk` and `.eeg`; says how many samples per channel there are.
+/// Writes one stream of `source`, all channels, as `<stem>.vhdr`, `.vmrk` and `.eeg`; says how many samples per
+/// channel there are.
 ///
 /// # Errors
 /// As [`Source::read`] and [`BrainVisionWriter`].
@@ -173,18 +175,31 @@ impl BrainVisionWriter {
     }
 
     fn header_text(&self) -> String {
-        let mut text = String::from("Brain Vision Data Exchange Header File Version 1.0\r\n");
-        let stem = &self.stem;
-        let _ = write!(
-            text,
-            "; written by stimkit {}\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={stem}.eeg\r\nMarkerFile={stem}.vmrk\r\n\
-             DataFormat=BINARY\r\nDataOrientation=MULTIPLEXED\r\nDataType=TIMEDOMAIN\r\nNumberOfChannels={}\r\nDataPoints={}\r\n\
-             ; Sampling interval in microseconds\r\nSamplingInterval={}\r\n\r\n[Binary Infos]\r\nBinaryFormat=IEEE_FLOAT_32\r\n\r\n\
-             [Channel Infos]\r\n; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>\r\n; \\1 stands for a comma\r\n",
-            env!("CARGO_PKG_VERSION"),
-            self.channels.len(),
-            self.written,
-            1e6 * self.rate.den() as f64 / self.rate.num() as f64,
+        let (stem, channels, samples) = (&self.stem, self.channels.len(), self.written);
+        let interval = 1e6 * self.rate.den() as f64 / self.rate.num() as f64;
+        let mut text = format!(
+            "Brain Vision Data Exchange Header File Version 1.0
+; written by stimkit {version}
+
+[Common Infos]
+Codepage=UTF-8
+DataFile={stem}.eeg
+MarkerFile={stem}.vmrk
+DataFormat=BINARY
+DataOrientation=MULTIPLEXED
+DataType=TIMEDOMAIN
+NumberOfChannels={channels}
+DataPoints={samples}
+; Sampling interval in microseconds
+SamplingInterval={interval}
+
+[Binary Infos]
+BinaryFormat=IEEE_FLOAT_32
+
+[Channel Infos]
+; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>; \\1 stands for a comma
+",
+            version = env!("CARGO_PKG_VERSION"),
         );
         for (k, channel) in self.channels.iter().enumerate() {
             let unit = match &channel.unit {
@@ -193,9 +208,9 @@ impl BrainVisionWriter {
                 Unit::None => "n/a".to_owned(),
                 unit => field(&unit.to_string()),
             };
-            let _ = write!(text, "Ch{}={},,1,{unit}\r\n", k + 1, field(&channel.name));
+            let _ = writeln!(text, "Ch{}={},,1,{unit}", k + 1, field(&channel.name));
         }
-        text
+        text.replace('\n', "\r\n")
     }
 
     /// `New Segment` at each segment, then the events, by position.
@@ -218,14 +233,21 @@ impl BrainVisionWriter {
         }
         lines.sort_by_key(|line| line.0);
         let mut text = format!(
-            "Brain Vision Data Exchange Marker File, Version 1.0\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={}.eeg\r\n\r\n\
-             [Marker Infos]\r\n; Each entry: Mk<number>=<type>,<description>,<position>,<size>,<channel>,<date>\r\n; \\1 stands for a comma\r\n",
+            "Brain Vision Data Exchange Marker File, Version 1.0
+
+[Common Infos]
+Codepage=UTF-8
+DataFile={}.eeg
+
+[Marker Infos]
+; Each entry: Mk<number>=<type>,<description>,<position>,<size>,<channel>,<date>; \\1 stands for a comma
+",
             self.stem
         );
         for (k, (_, line)) in lines.iter().enumerate() {
-            let _ = write!(text, "Mk{}={line}\r\n", k + 1);
+            let _ = writeln!(text, "Mk{}={line}", k + 1);
         }
-        text
+        text.replace('\n', "\r\n")
     }
 }
 
