@@ -10,6 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use xxhash_rust::xxh3::Xxh3;
 
 /// One input: where it is, and what its identity columns hold.
 #[derive(Debug, Clone)]
@@ -51,7 +52,7 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
     /// Bytes of the input.
     pub bytes: Option<u64>,
-    /// BLAKE3 hash of the input.
+    /// XXH3 hash (128 bit, hexadecimal) of the input.
     pub hash: Option<String>,
     /// Seconds per stretch of work.
     pub seconds: Vec<(&'static str, f64)>,
@@ -242,7 +243,7 @@ fn write_recording(
     let record = json!({
         "stimkit": env!("CARGO_PKG_VERSION"),
         "recording": identity.recording,
-        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "blake3": outcome.hash },
+        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "xxh3_128": outcome.hash },
         "recipe": analysis.recipe.to_toml(),
         "conditions": analysis.conditions,
         "trials_kept": analysis.trials.0,
@@ -250,7 +251,7 @@ fn write_recording(
         "warnings": analysis.warnings,
         "models": analysis.models,
         "seconds": outcome.seconds.iter().map(|(k, v)| (k.to_string(), json!(v))).collect::<serde_json::Map<_, _>>(),
-        "files_blake3": files,
+        "files_xxh3_128": files,
     });
     write_json(&done, &record)
 }
@@ -295,7 +296,7 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
                 "recording": o.recording,
                 "path": o.path.to_string_lossy(),
                 "bytes": o.bytes,
-                "blake3": o.hash,
+                "xxh3_128": o.hash,
                 "outcome": if o.result.is_ok() { "done" } else { "failed" },
                 "trials_kept": o.result.as_ref().ok().map(|t| t.0),
                 "trials_asked": o.result.as_ref().ok().map(|t| t.1),
@@ -337,9 +338,17 @@ fn file_name(path: &Path) -> String {
 fn hash_input(path: &Path) -> Result<(u64, String)> {
     let failed = |e: std::io::Error| Error::input(path, &e);
     let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut hasher = blake3::Hasher::new();
-    let bytes = std::io::copy(&mut file, &mut hasher).map_err(failed)?;
-    Ok((bytes, hasher.finalize().to_hex().to_string()))
+    let (mut hasher, mut bytes) = (Xxh3::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+            0 => return Ok((bytes, format!("{:032x}", hasher.digest128()))),
+            n => {
+                hasher.update(&buffer[..n]);
+                bytes += n as u64;
+            }
+        }
+    }
 }
 
 /// What the processor can do, of what changes the last bits of results.
