@@ -189,7 +189,9 @@ impl fmt::Display for Error {
             write!(f, " [{code}]")?;
         }
         if let Some(hint) = hint {
-            write!(f, "; {hint}")?;
+            // behind a table or a list the hint gets a line of its own
+            let joint = if message.contains('\n') { "\n" } else { "; " };
+            write!(f, "{joint}{hint}")?;
         }
         Ok(())
     }

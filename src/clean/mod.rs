@@ -14,3 +14,6 @@ pub mod reject;
 pub mod resample;
 pub mod spline;
 pub mod stft;
+#[cfg(test)]
+mod testing;
+pub mod windows;

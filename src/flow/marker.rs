@@ -4,6 +4,21 @@ use super::{BuildContext, EpochInfo, Problems};
 use crate::signal::{Averages, Epoch};
 use crate::table::{Table, TableSpec};
 
+/// What only the engine knows about a condition: it saw the events and the stored samples.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ConditionFacts {
+    /// Events asked for, kept or not.
+    pub n_events: u64,
+    /// Median time between successive events, s; NaN with fewer than two.
+    pub interval_median_s: f64,
+    /// Shortest time between successive events, s; NaN with fewer than two.
+    pub interval_min_s: f64,
+    /// Fraction of stored EEG samples at the limit of their number type.
+    pub saturated_fraction: f64,
+    /// Stable codes of what the engine noticed.
+    pub warnings: Vec<&'static str>,
+}
+
 /// What a Marker may look at when it reports.
 #[derive(Debug)]
 pub struct Report<'a> {
@@ -17,6 +32,8 @@ pub struct Report<'a> {
     pub conditions: &'a [String],
     /// Running sums of the kept epochs, one per condition.
     pub averages: &'a [Averages],
+    /// What the engine knows about each condition; may be shorter than `conditions` when it knows nothing.
+    pub events: &'a [ConditionFacts],
 }
 
 /// Accumulates kept epochs and can be read at any moment. What is a function of the averages alone needs no `observe`:

@@ -9,6 +9,7 @@
 //! | [`Marker`] | kept epochs and their averages | reports [`Table`](crate::table::Table)s at any moment |
 
 mod build;
+mod cutter;
 mod fit;
 mod marker;
 mod source;
@@ -16,8 +17,9 @@ mod stage;
 mod step;
 
 pub use build::{BuildContext, EpochInfo, Problem, Problems};
+pub use cutter::{Due, MAX_PENDING, Ring, Schedule, Trigger};
 pub use fit::{Fit, FitConfig, Model, Rewind};
-pub use marker::{Marker, MarkerConfig, Report};
+pub use marker::{ConditionFacts, Marker, MarkerConfig, Report};
 pub use source::{Source, read_all};
 pub use stage::{Stage, StageConfig};
 pub use step::{Reason, Step, StepConfig, Verdict};

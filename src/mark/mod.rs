@@ -1,10 +1,86 @@
 //! What we measure: one marker per file, with its columns.
+//!
+//! Most markers are functions of the averages that the engine keeps; [`peaks`] also accumulates sign-flipped sums and
+//! [`trial_values`] a queue of rows. Where to look and when is a [`Site`], which every marker that needs one takes as `site`.
 
 pub mod areas;
 pub mod component;
 pub mod field;
+mod flips;
+#[cfg(test)]
+mod kit;
 pub mod pairs;
 pub mod peaks;
 pub mod quality;
+pub mod series;
+pub mod site;
 pub mod tep;
 pub mod trial_values;
+
+pub use site::{Component, Polarity, Roi, Site, SiteChoice};
+
+#[cfg(test)]
+mod tests {
+    use crate::table::TableSpec;
+
+    /// The contract's columns, after the identity columns, in order.
+    #[test]
+    fn columns_are_the_contract() {
+        let tables: [(&TableSpec, &str); 8] = [
+            (&super::tep::TEP, "n_trials,time_ms,filled"),
+            (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
+            (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
+            (
+                &super::peaks::PEAKS,
+                "kind,roi,component,polarity,window_start_ms,window_end_ms,found,latency_ms,amplitude_uv,nominal_ms,\
+                 value_at_nominal_uv,mean_uv,area_uv_ms,rectified_area_uv_ms,n_candidates,prominence_uv,\
+                 sd_baseline_uv,z_baseline,p_signflip,odd_latency_ms,odd_uv,even_latency_ms,even_uv,at_edge,\
+                 gap_distance_ms,n_trials",
+            ),
+            (&super::pairs::PAIRS, "kind,roi,pair,peak_to_peak_uv,latency_difference_ms,found"),
+            (&super::areas::AREAS, "roi,measure,start_ms,end_ms,area_uv_ms,mean_uv,baseline_mean_uv,n_trials"),
+            (&super::trial_values::TRIAL_VALUES, "trial,roi,component,mean_uv,area_uv_ms,peak_to_peak_uv"),
+            (
+                &super::quality::QUALITY,
+                "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
+                 residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
+            ),
+        ];
+        for (spec, columns) in tables {
+            let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
+            assert_eq!(names.join(","), columns, "{}", spec.name);
+            for column in spec.columns {
+                let unit = ["_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let expected = unit.map_or("", |u| match *u {
+                    "_uv_ms" => "uV ms",
+                    "_uv" => "uV",
+                    "_ms" => "ms",
+                    "_s" => "s",
+                    "_hz" => "Hz",
+                    _ => "dB",
+                });
+                assert_eq!(column.unit, expected, "{}.{}", spec.name, column.name);
+                assert!(column.about.len() > 5);
+            }
+        }
+    }
+
+    #[test]
+    fn configs_read_back_and_refuse_unknown_keys() {
+        use serde::{Serialize, de::DeserializeOwned};
+        fn check<C: Serialize + DeserializeOwned + Default + PartialEq + std::fmt::Debug>(text: &str) {
+            let config: C = toml::from_str(text).unwrap();
+            assert_ne!(config, C::default(), "{text}");
+            assert_eq!(toml::from_str::<C>(&toml::to_string(&config).unwrap()).unwrap(), config);
+            assert_eq!(toml::from_str::<C>(&toml::to_string(&C::default()).unwrap()).unwrap(), C::default());
+            assert!(toml::from_str::<C>("sites = 1").unwrap_err().to_string().contains("unknown field `sites`"));
+        }
+        check::<super::tep::TepConfig>("long = true");
+        check::<super::field::FieldConfig>("site = 'm1'\nddof = 1");
+        check::<super::peaks::PeaksConfig>("baseline_ms = [-300, -20]\nneighbour_samples = 5\nflips = 0");
+        check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
+        check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
+        check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
+    }
+}

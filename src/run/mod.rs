@@ -1,1 +1,23 @@
-//! The engine: pipeline, one file, many files.
+//! The engine: the pipeline, one recording, many recordings, and what was done.
+//!
+//! [`Pipeline`] is the one engine behind every door. A file is read and pushed through it ([`recording`]), a folder of
+//! files is a loop around that ([`batch`]), an amplifier's callback calls [`Pipeline::cue`] and [`Pipeline::push`] itself.
+
+pub mod batch;
+mod epochs;
+pub mod events;
+mod front;
+pub mod identity;
+mod input;
+mod line;
+pub mod output;
+mod pipeline;
+pub mod recording;
+mod spool;
+mod tables;
+
+pub use epochs::TrialRow;
+pub use input::Input;
+pub use pipeline::{Models, Pipeline, StageReport};
+pub use recording::{Analysis, Options, all_results, analyse};
+pub use tables::{CHANNELS, TRIALS, all_tables};

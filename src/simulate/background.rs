@@ -148,12 +148,23 @@ impl Background {
 /// Eight channels as weighted sums of the latents of each sample.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
 fn mix(weights: &[Lanes], latents: &[f64], out: &mut [Lanes]) {
-    for (row, lanes) in latents.chunks_exact(weights.len()).zip(out) {
-        let mut sum = [0.0; LANES];
-        for (latent, weight) in row.iter().zip(weights) {
-            for l in 0..LANES {
-                sum[l] += weight[l] * latent;
+    let width = weights.len();
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let (in_fours, in_rest) = latents.split_at((4 * width * fours.len()).min(latents.len()));
+    // four samples at a time hide the latency of the sums; each is still added up in the same order
+    for (rows, lanes) in in_fours.chunks_exact(4 * width).zip(fours) {
+        let mut sums = [[0.0; LANES]; 4];
+        for (k, weight) in weights.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(width)) {
+                (0..LANES).for_each(|l| sum[l] += weight[l] * row[k]);
             }
+        }
+        *lanes = sums;
+    }
+    for (row, lanes) in in_rest.chunks_exact(width).zip(rest) {
+        let mut sum = [0.0; LANES];
+        for (weight, latent) in weights.iter().zip(row) {
+            (0..LANES).for_each(|l| sum[l] += weight[l] * latent);
         }
         *lanes = sum;
     }
@@ -208,12 +219,13 @@ impl Pink {
     fn next(&mut self, random: &mut Random, out: &mut [f64]) {
         for (state, out) in self.states.iter_mut().zip(out) {
             let white = random.normal();
-            let mut sum = 0.0;
-            for ((s, pole), residue) in state.iter_mut().zip(&self.poles).zip(&self.residues) {
-                *s = pole * *s + white;
-                sum += residue * *s;
+            let mut part = [0.0; POLES];
+            for k in 0..POLES {
+                state[k] = self.poles[k] * state[k] + white;
+                part[k] = self.residues[k] * state[k];
             }
-            *out = sum;
+            let four: [f64; 4] = std::array::from_fn(|k| part[k] + part[k + 4]);
+            *out = (four[0] + four[1]) + (four[2] + four[3]);
         }
     }
 }

@@ -239,6 +239,7 @@ fn describe(
         main: 0,
         events: ticks.into_iter().map(|t| Event::new(Tick(t), EventName(0))).collect(),
         event_names: vec![config.event.clone()],
+        event_is_stimulus: Vec::new(),
         start: None,
         line_hz: (config.line_uv > 0.0).then_some(config.line_hz),
         warnings: Vec::new(),

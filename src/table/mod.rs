@@ -43,7 +43,7 @@ pub struct TableSpec {
 }
 
 /// Columns in front of every table: which recording, whose, and which condition.
-pub const IDENTITY: [Column; 6] = [
+pub static IDENTITY: [Column; 6] = [
     Column::new("recording", "", "Name of the recording: its file's stem, made unique where two inputs share one"),
     Column::new("subject", "", "From BIDS entities, --match or --join; else empty"),
     Column::new("session", "", "From BIDS entities, --match or --join; else empty"),

@@ -1,0 +1,337 @@
+//! What all analysis commands share: which files, which recipe, where the results go.
+
+use super::talk::Talk;
+use crate::clean::detect::Detect;
+use crate::mark::Site;
+use crate::recipe::{Line, Names, Recipe};
+use crate::run::batch::{self, Batch, Input, Outcome};
+use crate::run::{Options, identity, output};
+use crate::table::Identity;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    /// Recordings: BrainVision .vhdr, EDF, BDF
+    #[arg(required_unless_present = "print_recipe", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder for the results
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one table as CSV on stdout instead; no folder is written
+    #[arg(long, value_name = "NAME", conflicts_with = "out")]
+    table: Option<String>,
+    /// Cut around events of this name (repeatable; * and ? stand for any text, any character)
+    #[arg(long, value_name = "NAME")]
+    event: Vec<String>,
+    /// Cut around pulses found in the signal
+    #[arg(long, conflicts_with = "event")]
+    detect: bool,
+    /// Channels to analyse (names or globs, comma-separated); default: all EEG channels
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    channels: Vec<String>,
+    /// Channels to leave out
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    exclude: Vec<String>,
+    /// Channels known to be bad: kept in tables, left out of reference, rejection and GMFA
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    bad: Vec<String>,
+    /// Stimulated site: m1, dlpfc, parietal, or a TOML file with ROIs and components
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// Line frequency: auto, 50, 60 or off
+    #[arg(long, value_name = "HZ")]
+    line: Option<String>,
+    /// Change one key of the recipe: stream[1].band_hz=[1,45], stream.butterworth.order=4, cut.window_ms=[-500,500]
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Print the recipe that would run, and stop
+    #[arg(long)]
+    print_recipe: bool,
+    /// The tep table in long form: a row per channel and time
+    #[arg(long)]
+    long: bool,
+    /// Recordings and threads at once (default: SLURM_CPUS_PER_TASK, else all cores)
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Identity columns from the file's path: a regular expression with groups named subject, session, task, run
+    #[arg(long = "match", value_name = "REGEX")]
+    pattern: Option<String>,
+    /// Identity columns from a sheet with a column `recording` and any of subject, session, task, run
+    #[arg(long, value_name = "SHEET.csv")]
+    join: Option<PathBuf>,
+    /// Let a named defect pass; its code then stands in every output it touched
+    #[arg(long, value_name = "CODE")]
+    lenient: Vec<String>,
+    /// Write text that a spreadsheet would run as a formula as it is
+    #[arg(long)]
+    csv_raw: bool,
+    /// Overwrite the results of an earlier run
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    detection: DetectArgs,
+}
+
+/// How pulses are looked for in the signal.
+#[derive(Debug, clap::Args)]
+pub(super) struct DetectArgs {
+    /// Pulses exceed this, µV (default: a tenth of each channel's largest deflection, 1000 to 10000)
+    #[arg(long, value_name = "UV", help_heading = "Pulse detection")]
+    threshold: Option<f64>,
+    /// Share of the channels that must exceed the threshold
+    #[arg(long, value_name = "SHARE", help_heading = "Pulse detection")]
+    min_channels: Option<f64>,
+    /// Shortest time between two pulses, ms
+    #[arg(long, value_name = "MS", help_heading = "Pulse detection")]
+    refractory: Option<f64>,
+    /// Number of pulses: the threshold is lowered until as many are found
+    #[arg(long, value_name = "N", help_heading = "Pulse detection")]
+    expected: Option<usize>,
+}
+
+impl DetectArgs {
+    pub fn config(&self) -> Detect {
+        let mut config = Detect::default();
+        if self.threshold.is_some() {
+            config.threshold_uv = self.threshold;
+        }
+        config.min_channels = self.min_channels.unwrap_or(config.min_channels);
+        config.refractory_ms = self.refractory.unwrap_or(config.refractory_ms);
+        if self.expected.is_some() {
+            config.expected = self.expected;
+        }
+        config
+    }
+}
+
+impl Common {
+    /// The recipe's text, patched by the flags.
+    fn recipe(&self, text: &str) -> Result<Recipe> {
+        let mut recipe = Recipe::patched(text, &self.set)?;
+        if !self.event.is_empty() {
+            recipe.cut.event = Some(Names::Many(self.event.clone()));
+        }
+        if self.detect {
+            recipe.cut.event = Some(Names::one("detect"));
+        }
+        if !self.channels.is_empty() {
+            recipe.input.channels = Names::Many(self.channels.clone());
+        }
+        recipe.input.exclude.extend(self.exclude.iter().cloned());
+        recipe.input.bad.extend(self.bad.iter().cloned());
+        if let Some(line) = &self.line {
+            recipe.input.line = match (line.as_str(), line.parse::<f64>()) {
+                ("auto" | "off", _) => Line::Named(line.clone()),
+                (_, Ok(hz)) if hz.is_finite() && hz > 0.0 => Line::Hz(hz),
+                _ => return Err(Error::usage(format!("--line {line}: expected auto, off or a frequency in Hz"))),
+            };
+        }
+        if let Some(site) = &self.site {
+            let value = site_value(site)?;
+            recipe.set_on_markers("site", &value)?;
+        }
+        if self.long {
+            recipe.set_on_markers("long", &toml::Value::Boolean(true))?;
+        }
+        Ok(recipe)
+    }
+
+    /// Runs the recipe over the files.
+    pub fn run(&self, text: &str, talk: &Talk, command: Vec<String>) -> Result<u8> {
+        let recipe = self.recipe(text)?;
+        if self.print_recipe {
+            return super::print(|out| out.write_all(recipe.to_toml().as_bytes()));
+        }
+        if self.out.is_none() && self.table.is_none() {
+            return Err(Error::usage("where to? give -o DIR for a folder, or --table NAME for one table on stdout"));
+        }
+        if let Some(name) = &self.table {
+            check_table(name, &recipe)?;
+        }
+        let inputs = self.inputs()?;
+        let total: u64 =
+            inputs.iter().filter_map(|i| std::fs::metadata(data_file(&i.path)).ok()).map(|m| m.len()).sum();
+        let bar = talk.bar(total);
+        let progress = |bytes: u64| bar.inc(bytes);
+        let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome));
+        let batch = Batch {
+            out: self.out.as_deref(),
+            jobs: jobs(self.jobs)?,
+            csv_raw: self.csv_raw,
+            force: self.force,
+            options: Options {
+                threads: 1,
+                lenient: self.lenient.clone(),
+                detect: self.detection.config(),
+                models: Vec::new(),
+                stop: Some(stop_flag()),
+                progress: Some(&progress),
+            },
+            ended: Some(&ended),
+            command,
+        };
+        let outcomes = batch::run(&recipe, &inputs, &batch)?;
+        bar.finish_and_clear();
+        if let Some(name) = &self.table {
+            print_table(name, &outcomes, self.csv_raw)?;
+        }
+        let failed = outcomes.iter().filter(|o| o.result.is_err()).count();
+        if outcomes.len() > 1 {
+            talk.note(&format!("{} recordings done, {failed} failed", outcomes.len() - failed));
+        }
+        Ok(batch::exit_code(&outcomes))
+    }
+
+    fn inputs(&self) -> Result<Vec<Input>> {
+        let names = output::recording_names(&self.files);
+        let pattern = self.pattern.as_deref().map(regex_lite::Regex::new).transpose();
+        let pattern = pattern.map_err(|e| Error::usage(format!("--match: {e}")))?;
+        let sheet = self.join.as_deref().map(Sheet::read).transpose()?;
+        Ok(self
+            .files
+            .iter()
+            .zip(names)
+            .map(|(path, name)| {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let mut identity = identity::from_bids(&name, &stem);
+                if let Some(found) =
+                    pattern.as_ref().and_then(|p| p.captures(&path.to_string_lossy()).map(|c| Groups::of(&c)))
+                {
+                    found.fill(&mut identity);
+                }
+                if let Some(sheet) = &sheet {
+                    sheet.fill(&name, &mut identity);
+                }
+                Input { path: path.clone(), identity }
+            })
+            .collect())
+    }
+}
+
+/// What `--site` names, as it stands in a recipe: a built-in site, or a file's content inline.
+fn site_value(name: &str) -> Result<toml::Value> {
+    let path = Path::new(name);
+    if !path.is_file() && path.extension().is_none_or(|e| e != "toml") {
+        return Site::builtin(name).map(|_| toml::Value::String(name.to_owned()));
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::usage(format!("the site cannot be read: {e}")).at_path(path))?;
+    let site = Site::from_toml(&text).map_err(|e| e.at_path(path))?;
+    toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
+}
+
+struct Groups([Option<String>; 4]);
+
+impl Groups {
+    fn of(captures: &regex_lite::Captures<'_>) -> Self {
+        Self(["subject", "session", "task", "run"].map(|g| captures.name(g).map(|m| m.as_str().to_owned())))
+    }
+
+    fn fill(self, identity: &mut Identity) {
+        let fields = [&mut identity.subject, &mut identity.session, &mut identity.task, &mut identity.run];
+        for (field, value) in fields.into_iter().zip(self.0) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+    }
+}
+
+/// A CSV sheet with identity columns.
+struct Sheet(HashMap<String, [Option<String>; 4]>);
+
+impl Sheet {
+    fn read(path: &Path) -> Result<Self> {
+        let bad = |e: csv::Error| Error::usage(format!("--join: {e}")).at_path(path);
+        let mut reader = csv::Reader::from_path(path).map_err(bad)?;
+        let headers = reader.headers().map_err(bad)?.clone();
+        let column = |name: &str| headers.iter().position(|h| h.trim() == name);
+        let Some(key) = column("recording") else {
+            return Err(Error::usage("--join: the sheet has no column `recording`").at_path(path));
+        };
+        let columns = ["subject", "session", "task", "run"].map(column);
+        let mut rows = HashMap::new();
+        for record in reader.records() {
+            let record = record.map_err(bad)?;
+            let name = record.get(key).unwrap_or_default().to_owned();
+            rows.insert(name, columns.map(|c| c.and_then(|c| record.get(c)).map(str::to_owned)));
+        }
+        Ok(Self(rows))
+    }
+
+    fn fill(&self, recording: &str, identity: &mut Identity) {
+        if let Some(values) = self.0.get(recording) {
+            Groups(values.clone()).fill(identity);
+        }
+    }
+}
+
+fn check_table(name: &str, recipe: &Recipe) -> Result<()> {
+    let mut names = vec!["trials", "channels"];
+    names.extend(recipe.marker.iter().flat_map(|m| m.config().tables()).map(|t| t.name));
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("--table {name}: this recipe has no such table"));
+    Err(match crate::recipe::nearest(name, names.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean {near}?")),
+        None => error.with_hint(format!("it has {}", names.join(", "))),
+    })
+}
+
+fn print_table(name: &str, outcomes: &[Outcome], raw: bool) -> Result<u8> {
+    super::print(|mut out| {
+        let mut columns: Option<Vec<String>> = None;
+        for outcome in outcomes {
+            for (table, conditions) in outcome.tables.iter().filter(|(t, _)| t.name() == name) {
+                let these: Vec<String> = table.columns().iter().map(|c| c.name.to_string()).collect();
+                // a wide table of other channels needs a header of its own
+                if columns.as_ref() != Some(&these) {
+                    table.write_header(&mut out, raw)?;
+                    columns = Some(these);
+                }
+                table.write_rows(&mut out, &outcome.identity, conditions, raw)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The file whose bytes are read: beside a `.vhdr` its data.
+fn data_file(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhdr")) {
+        let found = ["eeg", "dat", "EEG"].map(|e| path.with_extension(e)).into_iter().find(|p| p.exists());
+        return found.unwrap_or_else(|| path.to_owned());
+    }
+    path.to_owned()
+}
+
+fn jobs(given: Option<usize>) -> Result<usize> {
+    match given {
+        Some(0) => Err(Error::usage("--jobs 0: at least one")),
+        Some(n) => Ok(n.min(1024)),
+        None => Ok(std::env::var("SLURM_CPUS_PER_TASK")
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .filter(|n| *n > 0)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))),
+    }
+}
+
+/// Set by the first Ctrl-C; the second one ends the process.
+fn stop_flag() -> &'static AtomicBool {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // without a handler Ctrl-C simply ends the process; nothing half-written has a name
+        let _ = ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(75);
+            }
+        });
+    });
+    &STOP
+}

@@ -1,0 +1,81 @@
+//! `convert`: a recording as BrainVision float32.
+
+use super::talk::Talk;
+use crate::flow::Source;
+use crate::read::probe::{self, OpenOptions};
+use crate::signal::Block;
+use crate::write::brainvision::BrainVisionWriter;
+use crate::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recording to read
+    file: PathBuf,
+    /// File to write: NAME.vhdr (NAME.eeg and NAME.vmrk stand beside it)
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Number of the stream to write, where a file holds several sampling rates (see `info`)
+    #[arg(long)]
+    stream: Option<usize>,
+    /// Overwrite
+    #[arg(long)]
+    force: bool,
+    /// Let a named defect pass
+    #[arg(long, value_name = "CODE")]
+    lenient: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
+    if !args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhdr")) {
+        return Err(Error::usage("only BrainVision is written")
+            .at_path(&args.out)
+            .with_hint("give a name that ends in .vhdr"));
+    }
+    if !args.force && args.out.exists() {
+        return Err(Error::new(ErrorKind::Output, "exists already")
+            .at_path(&args.out)
+            .with_hint("overwrite with --force"));
+    }
+    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let mut source = probe::open(&args.file, &options).map_err(|e| e.at_path(&args.file))?;
+    for warning in &source.recording().warnings {
+        talk.warning(&args.file.to_string_lossy(), warning);
+    }
+    let main = source.recording().main;
+    let stream = args.stream.unwrap_or(main);
+    let Some(chosen) = source.recording().streams.get(stream) else {
+        let n = source.recording().streams.len();
+        return Err(Error::usage(format!("there is no stream {stream}; the file holds {n}, numbered from 0"))
+            .at_path(&args.file));
+    };
+    let channels: Vec<usize> = (0..chosen.channels.len()).collect();
+    if source.recording().streams.len() > 1 && args.stream.is_none() {
+        talk.note(&format!("stream {stream} of {} is written; choose with --stream", source.recording().streams.len()));
+    }
+    source.select(stream, &channels)?;
+    write(&mut *source, stream, channels.len(), &args.out, talk)?;
+    Ok(0)
+}
+
+/// Streams what is selected (all channels of `stream`) into a BrainVision recording.
+pub(super) fn write(source: &mut dyn Source, stream: usize, channels: usize, out: &Path, talk: &Talk) -> Result<()> {
+    let all: Vec<usize> = (0..channels).collect();
+    let mut writer = BrainVisionWriter::create(out, source.recording(), stream, &all)?;
+    let bar = talk.bar(source.progress().1);
+    let mut block = Block::new(channels, 4096);
+    while source.read(&mut block)? {
+        writer.push(&block)?;
+        bar.set_position(source.progress().0);
+    }
+    let written = writer.finish()?;
+    bar.finish_and_clear();
+    talk.note(&format!("{}: {channels} channels, {} samples each", out.display(), written.samples));
+    if written.events_left_out > 0 {
+        talk.note(&format!(
+            "{} events lie before the first sample; BrainVision has no place for them",
+            written.events_left_out
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `events`: what happened when, and whether pulses in the signal agree.
+
+use super::common::DetectArgs;
+use super::talk::Talk;
+use crate::clean::detect;
+use crate::read::probe::{self, OpenOptions};
+use crate::run::events::{self, EVENT_LIST, EVENTS};
+use crate::signal::ChannelKind;
+use crate::table::{Identity, Table};
+use crate::unit::Unit;
+use crate::{Error, Result, recipe};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recordings
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Look for pulses in the signal too
+    #[arg(long)]
+    detect: bool,
+    /// One row per event instead of one per kind
+    #[arg(long)]
+    list: bool,
+    /// Channels to look for pulses in (names or globs); default: all EEG channels, else all voltages
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    channels: Vec<String>,
+    /// Let a named defect pass
+    #[arg(long, value_name = "CODE")]
+    lenient: Vec<String>,
+    #[command(flatten)]
+    detection: DetectArgs,
+}
+
+pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
+    let spec = if args.list { &EVENT_LIST } else { &EVENTS };
+    super::print(|out| Table::new(spec).write_header(out, false))?;
+    let mut failures = Vec::new();
+    for path in &args.files {
+        let written = of_file(path, args, talk).and_then(|(table, name)| {
+            let identity = Identity { recording: name, ..Identity::default() };
+            super::print(|out| table.write_rows(out, &identity, &[], false))
+        });
+        if let Err(error) = written {
+            talk.error(&error);
+            failures.push(error.kind().exit_code());
+        }
+    }
+    Ok(match failures.as_slice() {
+        [] => 0,
+        [code] if args.files.len() == 1 => *code,
+        _ => 1,
+    })
+}
+
+fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<(Table, String)> {
+    let located = |e: Error| e.at_path(path);
+    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let mut source = probe::open(path, &options).map_err(located)?;
+    let recording = source.recording().clone();
+    for warning in &recording.warnings {
+        talk.warning(&recording.name, warning);
+    }
+    let mut found = None;
+    if args.detect {
+        let channels = &recording.main_stream().channels;
+        let pick = |wanted: &dyn Fn(usize) -> bool| (0..channels.len()).filter(|&i| wanted(i)).collect::<Vec<_>>();
+        let mut chosen = if args.channels.is_empty() {
+            pick(&|i| channels[i].kind == ChannelKind::Eeg)
+        } else {
+            pick(&|i| args.channels.iter().any(|p| recipe::glob(p, &channels[i].name)))
+        };
+        if chosen.is_empty() && args.channels.is_empty() {
+            chosen = pick(&|i| channels[i].unit == Unit::Microvolt);
+        }
+        if chosen.is_empty() {
+            return Err(Error::data("no channel to look for pulses in")
+                .at_path(path)
+                .with_hint("name some with --channels"));
+        }
+        let detection = detect::detect(&mut *source, &chosen, &args.detection.config()).map_err(located)?;
+        talk.note(&format!("{}: {}", recording.name, events::told(&detection)));
+        found = Some(detection);
+    }
+    let pulses = found.as_ref().map(detect::Detection::ticks);
+    let table = if args.list {
+        events::list(&recording, pulses.as_deref())
+    } else {
+        events::summary(&recording, pulses.as_deref())
+    };
+    Ok((table, recording.name))
+}

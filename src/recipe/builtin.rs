@@ -1,0 +1,47 @@
+//! The recipes that come with the program.
+
+use super::suggest;
+use crate::{Error, Result};
+
+/// A recipe that comes with the program.
+#[derive(Debug)]
+pub struct Builtin {
+    /// Name, as in `stimkit run NAME`.
+    pub name: &'static str,
+    /// What it is for, in one sentence.
+    pub about: &'static str,
+    /// Its TOML.
+    pub text: &'static str,
+}
+
+/// All of them.
+pub const BUILTIN: &[Builtin] = &[
+    Builtin {
+        name: "tep",
+        about: "TMS-evoked potentials: pulse bridged, 80 Hz low-pass, detrended, bad channels and trials left out",
+        text: include_str!("../../recipes/tep.toml"),
+    },
+    Builtin {
+        name: "tep-1hz",
+        about: "TMS-evoked potentials as many published pipelines compute them: 1-80 Hz and a band-stop at the line frequency",
+        text: include_str!("../../recipes/tep-1hz.toml"),
+    },
+    Builtin {
+        name: "tms-live",
+        about: "TMS-evoked potentials while the recording runs: causal, a running average",
+        text: include_str!("../../recipes/tms-live.toml"),
+    },
+];
+
+impl Builtin {
+    /// The recipe of this name.
+    ///
+    /// # Errors
+    /// When there is none; the nearest is suggested.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        BUILTIN.iter().find(|b| b.name == name).ok_or_else(|| {
+            let names: Vec<&str> = BUILTIN.iter().map(|b| b.name).collect();
+            Error::usage(suggest::unknown("recipe", name, &names))
+        })
+    }
+}

@@ -1,0 +1,361 @@
+//! Many recordings: one per core, failures told and left behind, tables in input order whatever finished first.
+
+use super::output::{create_folder, write_file, write_table};
+use super::recording::{Analysis, Options, analyse};
+use crate::recipe::Recipe;
+use crate::table::{Identity, Table};
+use crate::{Error, ErrorKind, Result, Warning};
+use rayon::prelude::*;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// One input: where it is, and what its identity columns hold.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Path as the user gave it.
+    pub path: PathBuf,
+    /// Identity; `identity.recording` is the name of its folder.
+    pub identity: Identity,
+}
+
+/// How a batch is run.
+pub struct Batch<'a> {
+    /// Output folder; `None`: nothing is written, the tables are returned.
+    pub out: Option<&'a Path>,
+    /// Recordings and threads at once.
+    pub jobs: usize,
+    /// Leave text that looks like a formula alone.
+    pub csv_raw: bool,
+    /// Overwrite an earlier run's output.
+    pub force: bool,
+    /// Per recording.
+    pub options: Options<'a>,
+    /// Told of every recording as it ends.
+    pub ended: Option<&'a (dyn Fn(&Outcome) + Sync)>,
+    /// The command line, for `run.json`.
+    pub command: Vec<String>,
+}
+
+/// What became of one input.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Name of the recording.
+    pub recording: String,
+    /// Path as given.
+    pub path: PathBuf,
+    /// Kept and asked-for trials, or why it failed.
+    pub result: Result<(u64, u64)>,
+    /// Warnings.
+    pub warnings: Vec<Warning>,
+    /// Bytes of the input.
+    pub bytes: Option<u64>,
+    /// BLAKE3 hash of the input.
+    pub hash: Option<String>,
+    /// Seconds per stretch of work.
+    pub seconds: Vec<(&'static str, f64)>,
+    /// Rows of summary tables: name, header, rows.
+    summary: Vec<Summary>,
+    /// Recipe as it ran.
+    recipe: Option<String>,
+    /// All tables with their conditions, where nothing is written.
+    pub tables: Vec<(Table, Vec<String>)>,
+    /// Identity columns.
+    pub identity: Identity,
+}
+
+#[derive(Debug)]
+struct Summary {
+    name: &'static str,
+    header: Vec<u8>,
+    rows: Vec<u8>,
+}
+
+impl Outcome {
+    /// Exit code of this recording alone.
+    pub fn exit_code(&self) -> u8 {
+        self.result.as_ref().err().map_or(0, |e| e.kind().exit_code())
+    }
+}
+
+/// Exit code of a run: 0 all done, 1 some failed, else the code of the only input's failure.
+pub fn exit_code(outcomes: &[Outcome]) -> u8 {
+    match outcomes {
+        [only] => only.exit_code(),
+        several => {
+            let interrupted = several.iter().any(|o| matches!(&o.result, Err(e) if e.kind() == ErrorKind::Interrupted));
+            match several.iter().filter(|o| o.result.is_err()).count() {
+                0 => 0,
+                _ if interrupted => ErrorKind::Interrupted.exit_code(),
+                _ => 1,
+            }
+        }
+    }
+}
+
+/// Runs a recipe over all inputs. A recording that fails never stops the others.
+///
+/// # Errors
+/// Only when the output folder itself cannot be used; what happens to a recording is in its [`Outcome`].
+pub fn run(recipe: &Recipe, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<Outcome>> {
+    let started = Instant::now();
+    if let Some(out) = batch.out {
+        if !batch.force && out.join("run.json").exists() {
+            return Err(Error::new(ErrorKind::Output, "holds the results of an earlier run")
+                .at_path(out)
+                .with_hint("choose another folder, or overwrite with --force"));
+        }
+        create_folder(out)?;
+    }
+    let jobs = batch.jobs.max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build()
+        .map_err(|e| Error::new(ErrorKind::Io, format!("no threads to work with: {e}")))?;
+    // several recordings: one per thread; fewer recordings than threads: the threads share a recording's channels
+    let threads = if inputs.len() >= jobs { 1 } else { jobs / inputs.len().max(1) };
+    let outcomes: Vec<Outcome> = pool.install(|| {
+        inputs
+            .par_iter()
+            .with_max_len(1)
+            .map(|input| {
+                let outcome = one(recipe, input, batch, threads);
+                if let Some(ended) = batch.ended {
+                    ended(&outcome);
+                }
+                outcome
+            })
+            .collect()
+    });
+    if let Some(out) = batch.out {
+        write_summary(out, recipe, &outcomes, batch, started)?;
+    }
+    Ok(outcomes)
+}
+
+fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Outcome {
+    let mut outcome = Outcome {
+        recording: input.identity.recording.clone(),
+        path: input.path.clone(),
+        result: Ok((0, 0)),
+        warnings: Vec::new(),
+        bytes: None,
+        hash: None,
+        seconds: Vec::new(),
+        summary: Vec::new(),
+        recipe: None,
+        tables: Vec::new(),
+        identity: input.identity.clone(),
+    };
+    let options = Options {
+        threads,
+        lenient: batch.options.lenient.clone(),
+        detect: batch.options.detect.clone(),
+        models: batch.options.models.clone(),
+        stop: batch.options.stop,
+        progress: batch.options.progress,
+    };
+    // whatever a bug in one recording does, the others go on
+    let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // the input is hashed meanwhile; where nothing is written nobody asks for it
+        let (analysis, hashed) = match batch.out {
+            Some(_) => rayon::join(|| analyse(&input.path, recipe, &options), || hash_input(&input.path).map(Some)),
+            None => (analyse(&input.path, recipe, &options), Ok(None)),
+        };
+        let analysis = analysis?;
+        if let Some((bytes, hash)) = hashed? {
+            (outcome.bytes, outcome.hash) = (Some(bytes), Some(hash));
+        }
+        outcome.warnings.clone_from(&analysis.warnings);
+        outcome.seconds.clone_from(&analysis.seconds);
+        outcome.recipe = Some(analysis.recipe.to_toml());
+        let trials = analysis.trials;
+        match batch.out {
+            Some(out) => write_recording(out, input, analysis, batch, &mut outcome)?,
+            None => {
+                let conditions = analysis.conditions;
+                outcome.tables = analysis.tables.into_iter().map(|t| (t, conditions.clone())).collect();
+            }
+        }
+        Ok(trials)
+    }));
+    outcome.result = worked.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Io, "stopped by a defect of stimkit itself")
+            .at_path(&input.path)
+            .with_hint("please report it with the file's `stimkit info`"))
+    });
+    if outcome.result.is_err() && outcome.warnings.is_empty() {
+        outcome.summary.clear();
+    }
+    outcome
+}
+
+fn write_recording(
+    out: &Path,
+    input: &Input,
+    analysis: Analysis,
+    batch: &Batch<'_>,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let started = Instant::now();
+    let folder = out.join(&input.identity.recording);
+    create_folder(&folder)?;
+    // while this stands, the recording is not done
+    let done = folder.join("recording.json");
+    match std::fs::remove_file(&done) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::output(&done, &e)),
+        _ => {}
+    }
+    let (identity, conditions, raw) = (&input.identity, &analysis.conditions, batch.csv_raw);
+    let written: Vec<Result<(String, String)>> = analysis
+        .tables
+        .par_iter()
+        .map(|table| {
+            let name = format!("{}.csv", table.name());
+            let hash = write_table(&folder.join(&name), table, identity, conditions, raw)?;
+            Ok((name, hash))
+        })
+        .collect();
+    let mut files = BTreeMap::new();
+    for file in written {
+        let (name, hash) = file?;
+        files.insert(name, hash);
+    }
+    let columns: serde_json::Map<String, serde_json::Value> = analysis
+        .tables
+        .iter()
+        .map(|t| {
+            let columns: Vec<_> = crate::table::IDENTITY.iter().chain(t.columns()).collect();
+            (t.name().to_owned(), json!({ "about": t.spec().about, "columns": columns }))
+        })
+        .collect();
+    write_json(&folder.join("columns.json"), &serde_json::Value::Object(columns))?;
+    for table in analysis.tables.iter().filter(|t| !t.spec().series) {
+        let (mut header, mut rows) = (Vec::new(), Vec::new());
+        let failed = |e: std::io::Error| Error::output(&folder, &e);
+        table.write_header(&mut header, raw).map_err(failed)?;
+        table.write_rows(&mut rows, identity, conditions, raw).map_err(failed)?;
+        outcome.summary.push(Summary { name: table.name(), header, rows });
+    }
+    outcome.seconds.push(("write", started.elapsed().as_secs_f64()));
+    let record = json!({
+        "stimkit": env!("CARGO_PKG_VERSION"),
+        "recording": identity.recording,
+        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "blake3": outcome.hash },
+        "recipe": analysis.recipe.to_toml(),
+        "conditions": analysis.conditions,
+        "trials_kept": analysis.trials.0,
+        "trials_asked": analysis.trials.1,
+        "warnings": analysis.warnings,
+        "models": analysis.models,
+        "seconds": outcome.seconds.iter().map(|(k, v)| (k.to_string(), json!(v))).collect::<serde_json::Map<_, _>>(),
+        "files_blake3": files,
+    });
+    write_json(&done, &record)
+}
+
+fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batch<'_>, started: Instant) -> Result<()> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for summary in outcomes.iter().flat_map(|o| &o.summary) {
+        if !names.contains(&summary.name) {
+            names.push(summary.name);
+        }
+    }
+    for name in names {
+        let parts: Vec<&Summary> = outcomes.iter().flat_map(|o| &o.summary).filter(|s| s.name == name).collect();
+        write_file(&out.join(format!("{name}.csv")), |w| {
+            w.write_all(&parts[0].header)?;
+            parts.iter().try_for_each(|p| w.write_all(&p.rows))
+        })?;
+    }
+    write_file(&out.join("failures.csv"), |w| {
+        let mut csv = csv::Writer::from_writer(w);
+        csv.write_record(["recording", "path", "stage", "kind", "message"])?;
+        for outcome in outcomes {
+            if let Err(error) = &outcome.result {
+                let stage = if matches!(error.kind(), ErrorKind::Output | ErrorKind::Io) { "write" } else { "read" };
+                let mut message = String::new();
+                crate::table::guard_formula(&error.to_string(), &mut message);
+                csv.write_record([
+                    &outcome.recording,
+                    &*outcome.path.to_string_lossy(),
+                    stage,
+                    error.kind().name(),
+                    &message,
+                ])?;
+            }
+        }
+        csv.flush()
+    })?;
+    let recordings: Vec<_> = outcomes
+        .iter()
+        .map(|o| {
+            json!({
+                "recording": o.recording,
+                "path": o.path.to_string_lossy(),
+                "bytes": o.bytes,
+                "blake3": o.hash,
+                "outcome": if o.result.is_ok() { "done" } else { "failed" },
+                "trials_kept": o.result.as_ref().ok().map(|t| t.0),
+                "trials_asked": o.result.as_ref().ok().map(|t| t.1),
+                "kind": o.result.as_ref().err().map(|e| e.kind().name()),
+                "message": o.result.as_ref().err().map(ToString::to_string),
+                "warnings": o.warnings,
+                "recipe": o.recipe,
+                "seconds": o.seconds.iter().map(|(k, v)| (k.to_string(), json!(v))).collect::<serde_json::Map<_, _>>(),
+            })
+        })
+        .collect();
+    write_json(
+        &out.join("run.json"),
+        &json!({
+            "stimkit": env!("CARGO_PKG_VERSION"),
+            "command": batch.command,
+            "recipe": recipe.to_toml(),
+            "exit_code": exit_code(outcomes),
+            "recordings": recordings,
+            "jobs": batch.jobs,
+            "cpu_features": cpu_features(),
+            "seconds": started.elapsed().as_secs_f64(),
+        }),
+    )
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
+    write_file(path, |w| {
+        serde_json::to_writer_pretty(&mut *w, value)?;
+        w.write_all(b"\n")
+    })
+    .map(drop)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn hash_input(path: &Path) -> Result<(u64, String)> {
+    let failed = |e: std::io::Error| Error::input(path, &e);
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    let bytes = std::io::copy(&mut file, &mut hasher).map_err(failed)?;
+    Ok((bytes, hasher.finalize().to_hex().to_string()))
+}
+
+/// What the processor can do, of what changes the last bits of results.
+fn cpu_features() -> Vec<&'static str> {
+    #[allow(unused_mut)]
+    let mut out = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    for (name, has) in [
+        ("sse4.1", std::arch::is_x86_feature_detected!("sse4.1")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+    ] {
+        if has {
+            out.push(name);
+        }
+    }
+    out
+}

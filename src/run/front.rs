@@ -1,0 +1,159 @@
+//! The stream side of a pipeline: a run of channels through all Stages into a ring.
+
+use crate::flow::{Ring, Stage};
+use crate::signal::{Block, Event, LANES};
+use std::ops::Range;
+
+/// A Stage and the block that it fills.
+struct Slot {
+    stage: Box<dyn Stage>,
+    out: Block,
+}
+
+/// Some channel groups, all Stages, one ring. Fronts share nothing, so they may run on several threads;
+/// every channel goes through the same arithmetic whatever the split.
+pub(super) struct Front {
+    /// Its channels among the pipeline's.
+    pub channels: Range<usize>,
+    slots: Vec<Slot>,
+    pub ring: Ring,
+    staging: Block,
+    /// Samples at the limits of the number type, outside bridged stretches, per channel.
+    saturated: Saturation,
+    monitored_after: usize,
+    pub segment: Option<u32>,
+}
+
+impl Front {
+    /// `monitored_after`: saturation is counted in what leaves this many Stages (1 behind the pulse Stage).
+    pub fn new(
+        channels: Range<usize>,
+        input: &crate::signal::StreamInfo,
+        stages: Vec<Box<dyn Stage>>,
+        ring: Ring,
+        monitored_after: usize,
+    ) -> Self {
+        let slots = stages.into_iter().map(|stage| Slot { out: Block::for_stream(stage.output()), stage }).collect();
+        let staging = Block::new(channels.len(), input.max_block);
+        let saturated = Saturation::new(&input.channels);
+        Self { channels, slots, ring, staging, saturated, monitored_after, segment: None }
+    }
+
+    /// An event, to every Stage.
+    pub fn cue(&mut self, event: &Event) {
+        self.slots.iter_mut().for_each(|s| s.stage.cue(event));
+    }
+
+    /// A block of exactly this front's channels, no longer than the input's `max_block`.
+    pub fn push(&mut self, block: &Block) {
+        self.segment = Some(block.segment());
+        through(&mut self.slots, block, &mut self.ring, &mut self.saturated, self.monitored_after);
+    }
+
+    /// Samples `from..from + len` of a block of all channels: this front's part of them, in pieces.
+    pub fn push_range(&mut self, block: &Block, from: usize, len: usize) {
+        let step = self.staging.capacity();
+        if self.channels.len() == block.channels() && len == block.len() && len <= step {
+            return self.push(block);
+        }
+        // the staging block is lent out, not copied: an empty block allocates nothing
+        let mut staging = std::mem::replace(&mut self.staging, Block::new(0, 0));
+        for at in (from..from + len).step_by(step) {
+            staging.copy_from(block, at, step.min(from + len - at), self.channels.start / LANES);
+            self.push(&staging);
+        }
+        self.staging = staging;
+    }
+
+    /// The segment has ended: every Stage gives its tail, then forgets.
+    pub fn finish(&mut self) {
+        for i in 0..self.slots.len() {
+            let (head, rest) = self.slots.split_at_mut(i + 1);
+            let slot = &mut head[i];
+            slot.stage.finish(&mut slot.out);
+            if !slot.out.is_empty() {
+                let left = self.monitored_after.wrapping_sub(i + 1);
+                through(rest, &slot.out, &mut self.ring, &mut self.saturated, left);
+            }
+            slot.stage.reset();
+        }
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        self.slots.iter_mut().for_each(|s| s.stage.reset());
+        self.ring.clear();
+        self.saturated.counts.fill(0);
+        self.saturated.samples = 0;
+        self.segment = None;
+    }
+
+    /// (samples at a limit, samples) over its channels.
+    pub fn saturation(&self) -> (u64, u64) {
+        (self.saturated.counts.iter().sum(), self.saturated.samples)
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        let blocks: usize = self.slots.iter().map(|s| s.out.capacity() * s.out.groups() * LANES * 8).sum();
+        self.ring.memory_bytes() + blocks as u64 + self.slots.iter().map(|s| s.stage.memory_bytes()).sum::<u64>()
+    }
+}
+
+/// Through the Stages `slots` and into the ring. `monitor` Stages from here the saturation is counted.
+fn through(slots: &mut [Slot], block: &Block, ring: &mut Ring, saturated: &mut Saturation, monitor: usize) {
+    if monitor == 0 {
+        saturated.count(block);
+    }
+    match slots.split_first_mut() {
+        None => ring.push(block),
+        Some((slot, rest)) => {
+            slot.stage.push(block, &mut slot.out);
+            if !slot.out.is_empty() {
+                through(rest, &slot.out, ring, saturated, monitor.wrapping_sub(1));
+            }
+        }
+    }
+}
+
+/// Counts samples at the limits of the file's number type.
+struct Saturation {
+    low: Vec<[f64; LANES]>,
+    high: Vec<[f64; LANES]>,
+    counts: Vec<u64>,
+    samples: u64,
+    known: u64,
+}
+
+impl Saturation {
+    fn new(channels: &[crate::signal::Channel]) -> Self {
+        let groups = channels.len().div_ceil(LANES);
+        let (mut low, mut high) = (vec![[f64::NEG_INFINITY; LANES]; groups], vec![[f64::INFINITY; LANES]; groups]);
+        let mut known = 0;
+        for (c, channel) in channels.iter().enumerate() {
+            if let Some([a, b]) = channel.range.filter(|[a, b]| a < b) {
+                // half a step inside, so that rounding in the scale does not matter
+                let slack = (b - a) * 1e-9;
+                (low[c / LANES][c % LANES], high[c / LANES][c % LANES]) = (a + slack, b - slack);
+                known += 1;
+            }
+        }
+        Self { low, high, counts: vec![0; groups], samples: 0, known }
+    }
+
+    fn count(&mut self, block: &Block) {
+        if self.known == 0 {
+            return;
+        }
+        self.samples += block.len() as u64 * self.known;
+        for g in 0..block.groups() {
+            let (low, high) = (&self.low[g], &self.high[g]);
+            let mut hits = [0_u64; LANES];
+            for sample in block.group(g) {
+                for lane in 0..LANES {
+                    hits[lane] += u64::from(sample[lane] <= low[lane] || sample[lane] >= high[lane]);
+                }
+            }
+            self.counts[g] += hits.iter().sum::<u64>();
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! One recording: opened, pushed through a pipeline, read off.
+
+use super::events;
+use super::pipeline::Feed;
+use super::{Input, Models, Pipeline, TrialRow, tables};
+use crate::clean::detect::Detect;
+use crate::flow::Source;
+use crate::read::probe::{self, OpenOptions};
+use crate::recipe::{Line, Names, Recipe};
+use crate::signal::{ChannelKind, Event, EventName, Recording};
+use crate::table::Table;
+use crate::unit::Tick;
+use crate::{Error, ErrorKind, Result, Warning};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How a recording is run, beyond its recipe.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Threads for one recording; results do not depend on it.
+    pub threads: usize,
+    /// Codes of defects that may pass.
+    pub lenient: Vec<String>,
+    /// How pulses are looked for in the signal.
+    pub detect: Detect,
+    /// Saved models of Fits.
+    pub models: Models,
+    /// Set from outside to stop at the next round.
+    pub stop: Option<&'a AtomicBool>,
+    /// Told how many bytes of samples have been read since the last call.
+    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+}
+
+/// What came out of one recording.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Tables, `trials` and `channels` first.
+    pub tables: Vec<Table>,
+    /// Condition names.
+    pub conditions: Vec<String>,
+    /// The recipe as it ran, `auto` settled.
+    pub recipe: Recipe,
+    /// Defects of the file, and what else should be known.
+    pub warnings: Vec<Warning>,
+    /// What Fits have learnt.
+    pub models: Models,
+    /// Seconds per stretch of work, in order.
+    pub seconds: Vec<(&'static str, f64)>,
+    /// Kept and asked-for trials.
+    pub trials: (u64, u64),
+}
+
+/// Runs a recipe on a file.
+///
+/// # Errors
+/// When the file cannot be read or cannot support what the recipe asks.
+pub fn analyse(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Analysis> {
+    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() });
+    analyse_source(&open, recipe, options).map_err(|e| e.at_path(path))
+}
+
+/// Runs a recipe on whatever `open` yields; it is called once per thread.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn analyse_source(
+    open: &dyn Fn() -> Result<Box<dyn Source>>,
+    recipe: &Recipe,
+    options: &Options<'_>,
+) -> Result<Analysis> {
+    let mut clock = Stopwatch::new();
+    let mut source = open()?;
+    clock.lap("open");
+    let mut session = settle(&mut *source, recipe, options)?;
+    clock.lap("settle");
+
+    let mut pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, options.threads.max(1))?;
+    clock.lap("build");
+    let mut sources = vec![source];
+    let ranges = pipeline.front_channels();
+    for _ in 1..ranges.len() {
+        sources.push(open()?);
+    }
+    let max_block = session.input.info.max_block;
+    let mut feeds: Vec<Feed<'_>> = Vec::new();
+    for (source, range) in sources.iter_mut().zip(&ranges) {
+        source.select(session.stream, &session.channels[range.clone()])?;
+        feeds.push(Feed::new(&mut **source, range.len(), max_block));
+    }
+
+    let mut rows = Vec::new();
+    let mut drained = Vec::new();
+    let mut events = session.events.iter().peekable();
+    let ahead = Pipeline::samples_per_round(max_block) + session.input.info.clock.input.ticks(2.0) as i64;
+    let mut seen_bytes = 0;
+    loop {
+        if options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run the same command again"));
+        }
+        let reached = feeds.iter().map(|f| f.block.end()).max().unwrap_or(0);
+        while let Some(event) = events.next_if(|e| e.tick <= Tick(reached + ahead)) {
+            pipeline.cue(event);
+        }
+        let more = pipeline.round(&mut feeds)?;
+        pipeline.drain(&mut rows, &mut drained);
+        if let Some(progress) = options.progress {
+            let bytes: u64 = feeds.iter().map(|f| f.source.progress().0).sum::<u64>() / feeds.len().max(1) as u64;
+            progress(bytes.saturating_sub(seen_bytes));
+            seen_bytes = bytes;
+        }
+        if !more {
+            break;
+        }
+    }
+    events.for_each(|event| pipeline.cue(event));
+    clock.lap("stream");
+    pipeline.finish(&mut rows)?;
+    pipeline.drain(&mut rows, &mut drained);
+    clock.lap("finish");
+
+    let asked = rows.len() as u64;
+    let kept = rows.iter().filter(|r| r.reason.is_none()).count() as u64;
+    if kept == 0 {
+        let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
+        session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
+    }
+    let out = all_results(&pipeline, rows, drained);
+    let conditions = pipeline.conditions();
+    clock.lap("report");
+    Ok(Analysis {
+        tables: out,
+        conditions,
+        recipe: session.recipe,
+        warnings: session.warnings,
+        models: pipeline.models().to_vec(),
+        seconds: clock.laps,
+        trials: (kept, asked),
+    })
+}
+
+/// All tables of a finished pipeline: `trials` and `channels` first, then the markers'. `rows` and `drained` are what
+/// [`Pipeline::drain`] and [`Pipeline::finish`] gave.
+pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>) -> Vec<Table> {
+    let mut out = vec![tables::trials(rows, &pipeline.epoch_info().channels)];
+    out.extend(pipeline.report());
+    for table in drained {
+        match out.iter_mut().find(|t| t.name() == table.name()) {
+            Some(whole) => whole.append(table),
+            None => out.push(table),
+        }
+    }
+    out
+}
+
+/// A recipe whose open questions have been settled for one recording.
+pub(super) struct Session {
+    pub recipe: Recipe,
+    pub input: Input,
+    pub stream: usize,
+    pub channels: Vec<usize>,
+    pub events: Vec<Event>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Chooses channels and events, and finds the line frequency.
+pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options<'_>) -> Result<Session> {
+    let mut recipe = recipe.clone();
+    let recording: Recording = source.recording().clone();
+    let (mut input, channels) = Input::of(&recording, &recipe).map_err(|e| also_undecided(e, &recording, &recipe))?;
+    source.select(recording.main, &channels)?;
+    let mut warnings = recording.warnings.clone();
+    leave_out_what_needs_eeg(&mut recipe, &input, &mut warnings);
+    let mut events = events::deduplicated(&recording);
+    if recipe.cut.every_ms.is_none() {
+        let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
+        let choice = events::choose(&wanted, &recording, source, &channels, &options.detect)?;
+        if let Some(found) = choice.detected {
+            input.event_names.push(events::DETECTED.to_owned());
+            events.extend(found);
+            events.sort_by_key(|e| e.tick);
+        }
+        warnings.extend(choice.warnings);
+        recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
+    }
+    input.line_hz = match &recipe.input.line {
+        Line::Hz(hz) => Some(*hz),
+        Line::Named(name) if name == "off" => None,
+        Line::Named(name) if name == "auto" => match recording.line_hz {
+            Some(hz) => Some(hz),
+            None => super::line::from_spectrum(source, channels.len(), input.info.rate_hz())?,
+        },
+        Line::Named(other) => {
+            return Err(Error::usage(format!("input.line: expected Hz, \"auto\" or \"off\", not {other}")));
+        }
+    };
+    source.rewind()?;
+    recipe.input.line = input.line_hz.map_or_else(|| Line::Named("off".to_owned()), Line::Hz);
+    Ok(Session { recipe, input, stream: recording.main, channels, events, warnings })
+}
+
+/// Where the channels are in question and the events are too, both are told at once.
+fn also_undecided(error: Error, recording: &Recording, recipe: &Recipe) -> Error {
+    let auto = recipe.cut.every_ms.is_none() && recipe.cut.event.as_ref().is_none_or(|e| e.is("auto"));
+    if !auto || events::stimuli(recording).len() < 2 {
+        return error;
+    }
+    let why = "several kinds of markers, and no channel to look for pulses in";
+    let events = events::undecided(recording, why);
+    let hint = [error.hint(), events.hint()].map(Option::unwrap_or_default).join(", and ");
+    Error::data(format!("{}\n{}", error.message(), events.message())).with_hint(hint)
+}
+
+/// EOG, EMG and the like never enter a reference or a judgement of channels; where only such channels were named, these
+/// parts have nothing to work on.
+fn leave_out_what_needs_eeg(recipe: &mut Recipe, input: &Input, warnings: &mut Vec<Warning>) {
+    if input.info.channels.iter().any(|c| c.kind == ChannelKind::Eeg) {
+        return;
+    }
+    let needs_eeg = |name: &str| matches!(name, "reference" | "bad-channels" | "interpolate");
+    recipe.epoch.retain(|part| !needs_eeg(part.name()));
+    recipe.stream.retain(|part| !needs_eeg(part.name()));
+    warnings.push(Warning::new(
+        "W_NO_EEG",
+        "none of the channels is EEG: no reference, no rejection and no GMFA; the tables hold the channels as they are",
+    ));
+}
+
+/// A name as a glob that matches only itself, where that can be said.
+fn literal(name: &str) -> String {
+    name.replace('*', "?")
+}
+
+/// Names of events, for callers that cue by name.
+pub fn event_name(names: &[String], name: &str) -> Option<EventName> {
+    names.iter().position(|n| n == name).map(|i| EventName(i as u32))
+}
+
+struct Stopwatch {
+    at: Instant,
+    laps: Vec<(&'static str, f64)>,
+}
+
+impl Stopwatch {
+    fn new() -> Self {
+        Self { at: Instant::now(), laps: Vec::new() }
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        self.laps.push((name, self.at.elapsed().as_secs_f64()));
+        self.at = Instant::now();
+    }
+}
+
+/// What a recipe would do to a file, without doing it.
+#[derive(Debug)]
+pub struct Plan {
+    /// Stage by stage.
+    pub stages: Vec<super::StageReport>,
+    /// Channels that are analysed.
+    pub channels: usize,
+    /// Events that are cut around.
+    pub conditions: Vec<String>,
+    /// Samples in an epoch.
+    pub epoch_samples: usize,
+    /// How long after its event a result can be known.
+    pub latency_ms: f64,
+    /// Bytes of all buffers.
+    pub memory_bytes: u64,
+    /// Whether a Fit must see everything first.
+    pub waits_for_fit: bool,
+    /// Defects of the file.
+    pub warnings: Vec<Warning>,
+}
+
+/// Builds without running.
+///
+/// # Errors
+/// As [`analyse`] would before its first sample.
+pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan> {
+    let plan = || {
+        let open = OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() };
+        let mut source = probe::open(path, &open)?;
+        let session = settle(&mut *source, recipe, options)?;
+        let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, 1)?;
+        Ok(Plan {
+            stages: pipeline.stages().to_vec(),
+            channels: session.channels.len(),
+            conditions: pipeline.conditions(),
+            epoch_samples: pipeline.epoch_info().len,
+            latency_ms: pipeline.latency().as_secs_f64() * 1e3,
+            memory_bytes: pipeline.memory_bytes(),
+            waits_for_fit: pipeline.waits_for_fit(),
+            warnings: session.warnings,
+        })
+    };
+    plan().map_err(|e: Error| e.at_path(path))
+}

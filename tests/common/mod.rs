@@ -1,0 +1,230 @@
+//! A small laboratory for tests: recordings in memory, run live or as a batch, compared byte by byte.
+#![allow(dead_code)]
+
+use stimkit::flow::Source;
+use stimkit::read::memory::MemorySource;
+use stimkit::recipe::Recipe;
+use stimkit::run::{Input, Options, Pipeline};
+use stimkit::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, Segment, Stream, montage};
+use stimkit::simulate::TmsSimulation;
+use stimkit::table::{Identity, Table};
+use stimkit::unit::{Rate, Tick, Unit};
+
+/// Numerical Recipes' generator: enough to cut blocks.
+pub struct Lcg(pub u32);
+
+impl Lcg {
+    pub fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        self.next() as usize % n
+    }
+}
+
+/// A recording in memory that can be changed.
+#[derive(Clone)]
+pub struct Lab {
+    pub name: String,
+    pub rate: f64,
+    pub channels: Vec<Channel>,
+    pub rows: Vec<Vec<f64>>,
+    pub events: Vec<Event>,
+    pub segments: Vec<Segment>,
+}
+
+const LABELS: [&str; 16] =
+    ["Fp1", "Fp2", "F3", "Fz", "Cz", "F4", "C3", "C4", "P3", "Pz", "P4", "O1", "O2", "FC1", "CP1", "FC3"];
+
+/// A simulated TMS recording with pulses every 1.2 s or so.
+pub fn lab(channels: usize, rate: f64, seconds: f64, seed: u64) -> Lab {
+    let settings = TmsSimulation {
+        channels,
+        rate_hz: rate,
+        seconds,
+        interval_s: 1.2,
+        jitter_s: 0.1,
+        seed,
+        ..TmsSimulation::default()
+    };
+    let mut source = settings.build().unwrap();
+    let recording = source.recording().clone();
+    let stream = recording.main_stream();
+    let rows = stimkit::flow::read_all(&mut source, stream.channels.len(), 997).unwrap();
+    Lab {
+        name: "lab".into(),
+        rate,
+        channels: stream.channels.clone(),
+        rows,
+        events: recording.events.clone(),
+        segments: stream.segments.clone(),
+    }
+}
+
+impl Lab {
+    /// Zeros, without events.
+    pub fn silent(channels: usize, rate: f64, seconds: f64) -> Self {
+        let n = (rate * seconds) as usize;
+        let channels: Vec<Channel> = LABELS[..channels]
+            .iter()
+            .map(|l| Channel {
+                position: montage::position_of(l),
+                ..Channel::new(*l, ChannelKind::Eeg, Unit::Microvolt)
+            })
+            .collect();
+        Self {
+            name: "lab".into(),
+            rate,
+            rows: vec![vec![0.0; n]; channels.len()],
+            channels,
+            events: Vec::new(),
+            segments: vec![Segment { first: Tick(0), length: n as u64, start_s: 0.0 }],
+        }
+    }
+
+    /// Time jumps by `seconds` at `tick`.
+    pub fn with_gap(mut self, tick: i64, seconds: f64) -> Self {
+        let n = self.rows[0].len() as u64;
+        let first = Segment { first: Tick(0), length: tick as u64, start_s: 0.0 };
+        let second = Segment { first: Tick(tick), length: n - tick as u64, start_s: tick as f64 / self.rate + seconds };
+        self.segments = vec![first, second];
+        self
+    }
+
+    /// The same samples, only events from `tick` on.
+    pub fn only_events_from(&self, tick: i64) -> Self {
+        let mut lab = self.clone();
+        lab.events.retain(|e| e.tick.0 >= tick);
+        lab
+    }
+
+    /// Samples and events from `tick` on, as a recording of its own.
+    pub fn after(&self, tick: i64) -> Self {
+        let mut lab = self.clone();
+        lab.rows.iter_mut().for_each(|r| drop(r.drain(..tick as usize)));
+        lab.events.retain(|e| e.tick.0 >= tick);
+        lab.events.iter_mut().for_each(|e| e.tick.0 -= tick);
+        lab.segments = vec![Segment { first: Tick(0), length: lab.rows[0].len() as u64, start_s: 0.0 }];
+        lab
+    }
+
+    pub fn recording(&self) -> Recording {
+        let stream = Stream {
+            rate: Rate::from_hz(self.rate).unwrap(),
+            channels: self.channels.clone(),
+            file_index: (0..self.channels.len()).collect(),
+            segments: self.segments.clone(),
+        };
+        Recording {
+            name: self.name.clone(),
+            format: "memory".into(),
+            streams: vec![stream],
+            main: 0,
+            events: self.events.clone(),
+            event_names: vec!["TMS".into()],
+            event_is_stimulus: vec![true],
+            start: None,
+            line_hz: Some(50.0),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub fn source(&self) -> Box<dyn Source> {
+        Box::new(MemorySource::new(self.recording(), vec![self.rows.clone()]).unwrap())
+    }
+}
+
+/// A built-in recipe, cut to what a short test recording can hold.
+pub fn quick(name: &str) -> Recipe {
+    let text = stimkit::recipe::Builtin::find(name).unwrap().text;
+    let mut patches =
+        vec!["cut.window_ms=[-500,500]".to_owned(), "cut.event='TMS'".to_owned(), "input.line=50".to_owned()];
+    patches.push("epoch.baseline.window_ms=[-400,-10]".into());
+    if name == "tep" {
+        patches.push("epoch.detrend.fit_ms=[[-500,-10],[400,500]]".into());
+        patches.push("epoch.reject.window_ms=[[-400,-10],[50,450]]".into());
+        patches.push("epoch.bad-channels.window_ms=[[-400,-10],[50,450]]".into());
+    }
+    if name != "tep-1hz" {
+        patches.push("epoch.reject.max_ptp_uv=400".into());
+    }
+    Recipe::patched(text, &patches).unwrap()
+}
+
+pub fn options(threads: usize) -> Options<'static> {
+    Options { threads, ..Options::default() }
+}
+
+/// Pushes a lab's samples as an amplifier would: blocks of the sizes that `next_size` gives, events `late` ticks after their sample.
+pub fn live(lab: &Lab, recipe: &Recipe, late: i64, mut next_size: impl FnMut(usize) -> usize) -> Vec<Table> {
+    let recording = lab.recording();
+    let (input, chosen) = Input::of(&recording, recipe).unwrap();
+    let mut pipeline = Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
+    let (mut rows, mut drained) = (Vec::new(), Vec::new());
+    let mut events = lab.events.iter().peekable();
+    let mut block = Block::new(chosen.len(), 100_000);
+    let mut i = 0;
+    for (s, segment) in lab.segments.iter().enumerate() {
+        let (mut at, end) = (segment.first.0, segment.end().0);
+        while at < end {
+            let len = next_size(i).min((end - at) as usize).min(100_000);
+            i += 1;
+            // an event is cued at the last moment: before the sample `late` ticks after its own is pushed
+            while let Some(event) = events.next_if(|e| e.tick.0 + late < at + len as i64) {
+                pipeline.cue(event);
+            }
+            block.start(s as u32, at, len);
+            for (c, &row) in chosen.iter().enumerate() {
+                for k in 0..len {
+                    block.set(c, k, lab.rows[row][at as usize + k]);
+                }
+            }
+            pipeline.push(&block);
+            pipeline.drain(&mut rows, &mut drained);
+            at += len as i64;
+        }
+    }
+    events.for_each(|e| pipeline.cue(e));
+    pipeline.finish(&mut rows).unwrap();
+    pipeline.drain(&mut rows, &mut drained);
+    let (rows, drained) = (rows, drained);
+    stimkit::run::all_results(&pipeline, rows, drained)
+}
+
+pub fn table<'t>(tables: &'t [Table], name: &str) -> &'t Table {
+    tables.iter().find(|t| t.name() == name).unwrap_or_else(|| panic!("no table {name}"))
+}
+
+/// One table as CSV.
+pub fn csv(tables: &[Table], name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let table = table(tables, name);
+    table.write_header(&mut out, false).unwrap();
+    table.write_rows(&mut out, &Identity::default(), &["TMS".into()], false).unwrap();
+    out
+}
+
+/// All tables as CSV, one after another.
+pub fn bytes(tables: &[Table]) -> Vec<u8> {
+    tables.iter().flat_map(|t| [t.name().as_bytes().to_vec(), csv(tables, t.name())].concat()).collect()
+}
+
+/// Fails with the first line that differs.
+pub fn same(a: &[Table], b: &[Table], what: &str) {
+    let names = |tables: &[Table]| tables.iter().map(|t| t.name()).collect::<Vec<_>>();
+    assert_eq!(names(a), names(b), "{what}: tables");
+    for table in a {
+        let [a, b] = [a, b].map(|t| String::from_utf8(csv(t, table.name())).unwrap());
+        if let Some((x, y)) = a.lines().zip(b.lines()).find(|(x, y)| x != y) {
+            panic!("{what} differ in {}:\n{x}\n{y}", table.name());
+        }
+        assert_eq!(a.len(), b.len(), "{what}: length of {}", table.name());
+    }
+}
+
+/// For tests that make events by hand.
+pub fn event(tick: i64) -> Event {
+    Event::new(Tick(tick), EventName(0))
+}

@@ -1,0 +1,151 @@
+//! The laws of the house, on whole recipes. (Every Stage also has its own cut test beside its code.)
+//!
+//! `tests/proof/mutants.sh` breaks the code once per law and checks that the law's test fails.
+
+mod common;
+
+use common::{Lab, bytes, lab, live, options};
+use stimkit::recipe::Recipe;
+use stimkit::run::recording::analyse_source;
+use stimkit::signal::Event;
+use stimkit::unit::Tick;
+
+/// Law 1. However the input is split into blocks, the output is the same bits.
+#[test]
+fn law_1_cuts_do_not_matter() {
+    let lab = lab(10, 1000.0, 9.0, 1);
+    for (name, splits) in [("tms-live", 1000), ("tep-1hz", 25), ("tep", 25)] {
+        let recipe = common::quick(name);
+        let whole = bytes(&live(&lab, &recipe, 0, |_| 100_000));
+        let mut rng = common::Lcg(7);
+        for split in 0..splits {
+            // one sample at a time, then blocks of up to 10, 100, … samples
+            let most = [1, 10, 100, 1000, 5000][split % 5];
+            let cut = live(&lab, &recipe, 0, |_| 1 + rng.below(most));
+            assert!(whole == bytes(&cut), "{name}: split {split} (blocks of up to {most}) changes the output");
+        }
+    }
+}
+
+/// Law 2. An impulse at tick t peaks at t after any chain: delay never leaks into epoching.
+#[test]
+fn law_2_time_is_source_time() {
+    for (rate, tick) in [(5000.0, 7503), (5000.0, 7500), (2048.0, 3001), (1000.0, 2000)] {
+        let mut lab = Lab::silent(9, rate, 4.0);
+        lab.rows.iter_mut().for_each(|row| row[tick] = 1e4);
+        lab.events = vec![Event::new(Tick(tick as i64), stimkit::signal::EventName(0))];
+        let resample = if rate == 2048.0 { "use = 'resample'\nto_hz = 500" } else { "use = 'decimate'\nto_hz = 1000" };
+        let text = format!(
+            "[input]\nline = 'off'\n[[stream]]\n{resample}\n[[stream]]\nuse = 'butterworth'\nband_hz = [1, 80]\n\
+             [[stream]]\nuse = 'butterworth'\nstop_hz = [48, 52]\n[cut]\nevent = 'TMS'\nwindow_ms = [-500, 500]\n[[marker]]\nuse = 'tep'"
+        );
+        let tables = live(&lab, &Recipe::parse(&text).unwrap(), 0, |_| 333);
+        let tep = common::table(&tables, "tep");
+        let peak = (0..tep.len()).max_by(|a, b| value(tep, *a).total_cmp(&value(tep, *b))).unwrap();
+        let out_rate = if rate == 2048.0 { 500.0 } else { 1000.0 };
+        let at_ms = tep.number(peak, "time_ms").unwrap();
+        assert!(at_ms.abs() <= 500.0 / out_rate + 1e-9, "impulse at tick {tick} of {rate} Hz peaks {at_ms} ms away");
+    }
+    fn value(tep: &stimkit::table::Table, row: usize) -> f64 {
+        tep.number(row, "Cz").unwrap_or(f64::NEG_INFINITY)
+    }
+}
+
+/// Law 4. A gap is a fact: what straddles it is dropped with a reason, and nothing is joined silently.
+#[test]
+fn law_4_a_gap_is_a_fact() {
+    let whole = lab(9, 1000.0, 12.0, 2);
+    let cut_at = whole.events[2].tick.0 + 300;
+    let gapped = whole.clone().with_gap(cut_at, 5.0);
+    let recipe = common::quick("tep-1hz");
+    let tables = live(&gapped, &recipe, 0, |_| 250);
+    let trials = common::table(&tables, "trials");
+    let reasons: Vec<String> = (0..trials.len()).map(|r| format!("{:?}", trials.cell(r, "reason").unwrap())).collect();
+    assert!(reasons[2].contains("gap"), "the straddling epoch was not dropped for the gap: {reasons:?}");
+    let expected = gapped.events[3].tick.0 as f64 / 1000.0 + 5.0;
+    assert!((trials.number(3, "onset_s").unwrap() - expected).abs() < 1e-9, "onset_s counts the gap");
+
+    // the second segment alone, as a recording of its own, gives the same numbers (to the zero-phase frames' stated bound:
+    // frames are anchored to sample indices, which differ)
+    let (a, b) = (gapped.only_events_from(cut_at), whole.after(cut_at));
+    let (a, b) = (live(&a, &recipe, 0, |_| 250), live(&b, &recipe, 0, |_| 250));
+    let (a, b) = (common::table(&a, "tep"), common::table(&b, "tep"));
+    assert_eq!(a.len(), b.len());
+    for row in 0..a.len() {
+        let (x, y) = (a.number(row, "Cz").unwrap(), b.number(row, "Cz").unwrap());
+        assert!((x - y).abs() < 1e-6, "a filter remembers what lies before the gap: {x} and {y} uV");
+    }
+}
+
+/// Law 5. The file path and the callback path give the same bits, late events included.
+#[test]
+fn law_5_batch_is_live() {
+    let lab = lab(12, 2000.0, 10.0, 3);
+    for name in ["tms-live", "tep-1hz", "tep"] {
+        let recipe = common::quick(name);
+        let batch = analyse_source(&|| Ok(lab.source()), &recipe, &options(1)).unwrap();
+        let late = (0.02 * 2000.0) as i64;
+        let mut rng = common::Lcg(11);
+        let live = live(&lab, &recipe, late, |_| 1 + rng.below(700));
+        common::same(&batch.tables, &live, &format!("{name}: live and batch"));
+    }
+}
+
+/// Law 6. 1, 2 or 8 threads: identical bytes.
+#[test]
+fn law_6_threads_do_not_matter() {
+    let lab = lab(64, 1000.0, 10.0, 4);
+    for name in ["tep", "tep-1hz"] {
+        let recipe = common::quick(name);
+        let run = |threads| bytes(&analyse_source(&|| Ok(lab.source()), &recipe, &options(threads)).unwrap().tables);
+        let one = run(1);
+        assert!(one == run(2) && one == run(8), "{name}: the number of threads changes the output");
+    }
+}
+
+/// Law 7. Nothing disappears: every event has its row, a NaN is a visible reason, every channel is listed.
+#[test]
+fn law_7_nothing_disappears() {
+    let mut lab = lab(9, 1000.0, 12.0, 5);
+    let name = lab.events[0].name;
+    let n = lab.rows[0].len() as i64;
+    lab.events.extend([-50, 100, n - 100, n + 5000].map(|t| Event::new(Tick(t), name)));
+    lab.events.sort_by_key(|e| e.tick);
+    let bad = lab.events.iter().find(|e| e.tick.0 > 3000).unwrap().tick.0;
+    lab.rows[4][(bad + 200) as usize] = f64::NAN;
+    let recipe = common::quick("tms-live");
+    let tables = live(&lab, &recipe, 0, |_| 500);
+    let trials = common::table(&tables, "trials");
+    assert_eq!(trials.len(), lab.events.len(), "an event has no row");
+    let rows = |code: &str| {
+        (0..trials.len()).filter(|r| format!("{:?}", trials.cell(*r, "reason").unwrap()).contains(code)).count()
+    };
+    assert_eq!((rows("\"start\""), rows("\"end\"")), (2, 2), "events at the edges");
+    assert!(rows("non_finite") >= 1, "the NaN is not visible");
+    let kept: f64 = (0..trials.len()).filter_map(|r| trials.number(r, "kept")).sum();
+    assert_eq!(kept, common::table(&tables, "tep").number(0, "n_trials").unwrap(), "kept trials and the mean's count");
+    assert_eq!(common::table(&tables, "channels").len(), 9);
+}
+
+/// Law 8. A number comes with its noise.
+#[test]
+fn law_8_a_number_comes_with_its_noise() {
+    let doubt = [
+        ("tep", vec!["n_trials", "filled"]),
+        ("field", vec!["n_trials", "filled"]),
+        ("peaks", vec!["n_trials", "z_baseline", "p_signflip", "n_candidates", "gap_distance_ms", "odd_uv", "even_uv"]),
+        ("areas", vec!["n_trials", "baseline_mean_uv"]),
+        ("channels", vec!["noise_uv", "rejected_trials"]),
+        ("quality", vec!["n_events", "n_kept", "snr_db", "plus_minus_noise_uv"]),
+    ];
+    let lab = lab(32, 1000.0, 16.0, 6);
+    let tables = live(&lab, &common::quick("tep"), 0, |_| 1000);
+    for (name, columns) in doubt {
+        let table = common::table(&tables, name);
+        assert!(!table.is_empty(), "{name} is empty");
+        for column in columns {
+            let filled = (0..table.len()).filter(|r| table.number(*r, column).is_some()).count();
+            assert!(filled > 0, "{name}.{column} is never filled");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Law 3: push is quiet. A counting allocator sees zero allocations in `push` and `cue`.
+#![allow(unsafe_code)] // the counting allocator; nowhere else in the tests
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use stimkit::recipe::Recipe;
+use stimkit::run::{Input, Pipeline};
+use stimkit::signal::Block;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is handed to the system allocator unchanged; counting touches a thread-local without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = allocations();
+    std::hint::black_box(vec![1_u8; 100]);
+    assert!(allocations() > before);
+}
+
+/// A recording repeated for as long as `blocks` lasts; returns the allocations in `cue` and `push`.
+fn push_blocks(recipe: &Recipe, blocks: u64, size: impl Fn(u64) -> usize) -> u64 {
+    let lab = common::lab(9, 1000.0, 12.0, 1);
+    let recording = lab.recording();
+    let (input, chosen) = Input::of(&recording, recipe).unwrap();
+    let mut pipeline = Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
+    let (mut rows, mut tables) = (Vec::with_capacity(1 << 16), Vec::new());
+    let n = lab.rows[0].len();
+    let mut block = Block::new(chosen.len(), 4096);
+    let (mut at, mut in_push) = (0_usize, 0);
+    let mut events = 0;
+    for i in 0..blocks {
+        let len = size(i);
+        block.start(0, at as i64, len);
+        for c in 0..chosen.len() {
+            for s in 0..len {
+                block.set(c, s, lab.rows[chosen[c]][(at + s) % n]);
+            }
+        }
+        let before = allocations();
+        for event in &lab.events {
+            let lap = (at / n * n) as i64;
+            let tick = event.tick.0 + lap;
+            if (at as i64..(at + len) as i64).contains(&tick) {
+                let mut event = *event;
+                event.tick.0 = tick;
+                pipeline.cue(&event);
+                events += 1;
+            }
+        }
+        pipeline.push(&block);
+        in_push += allocations() - before;
+        if i % 256 == 0 {
+            pipeline.drain(&mut rows, &mut tables);
+            rows.clear();
+            tables.clear();
+        }
+        at += len;
+    }
+    assert!(events > 0 && pipeline.lost() == (0, 0), "{events} events, lost {:?}", pipeline.lost());
+    in_push
+}
+
+#[test]
+fn law_3_a_million_blocks_without_an_allocation() {
+    assert_eq!(push_blocks(&common::quick("tms-live"), 1_000_000, |_| 1), 0);
+}
+
+#[test]
+fn law_3_zero_phase_and_odd_sizes() {
+    assert_eq!(push_blocks(&common::quick("tep-1hz"), 2_000, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
+}
