@@ -329,6 +329,8 @@ impl Random {
 
 #[test]
 fn no_bytes_make_a_reader_panic_or_take_memory() {
+    // STIMKIT_FUZZ=100 runs a hundred times as many.
+    let times: usize = std::env::var("STIMKIT_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let mut random = Random(20_261_123);
     let (mut read, mut refused) = (0, 0);
     let mut note = |peak: usize, ok: bool| {
@@ -338,7 +340,7 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
     };
     for whole in [small_edf(), gappy_edf(), bdf()] {
         let head = if whole[0] == 0xFF { 1024 } else { 1300 };
-        for _ in 0..1500 {
+        for _ in 0..1500 * times {
             let mut bytes = whole.clone();
             random.mutate(&mut bytes, head);
             let (result, peak) = measure(|| outcome(open_edf(&bytes)));
@@ -349,7 +351,7 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
     let mut store = folder.0["a.vmrk"].clone();
     let length = stimkit::read::bytes::ByteStore::len(&store);
     let markers = stimkit::read::bytes::read_vec(&mut store, 0, length).unwrap();
-    for k in 0..3000 {
+    for k in 0..3000 * times {
         let (mut header, mut markers) = (header.clone(), markers.clone());
         if k % 2 == 0 {
             random.mutate(&mut header, usize::MAX);
