@@ -4,7 +4,7 @@ use super::talk::Talk;
 use crate::flow::Source;
 use crate::read::probe::{self, OpenOptions};
 use crate::signal::Block;
-use crate::write::brainvision::BrainVisionWriter;
+use crate::write::brainvision::{BrainVisionWriter, Encoding};
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -54,14 +54,15 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
         talk.note(&format!("stream {stream} of {} is written; choose with --stream", source.recording().streams.len()));
     }
     source.select(stream, &channels)?;
-    write(&mut *source, stream, channels.len(), &args.out, talk)?;
+    write(&mut *source, stream, &args.out, Encoding::Float32, talk)?;
     Ok(0)
 }
 
 /// Streams what is selected (all channels of `stream`) into a BrainVision recording.
-pub(super) fn write(source: &mut dyn Source, stream: usize, channels: usize, out: &Path, talk: &Talk) -> Result<()> {
+pub(super) fn write(source: &mut dyn Source, stream: usize, out: &Path, encoding: Encoding, talk: &Talk) -> Result<()> {
+    let channels = source.recording().streams[stream].channels.len();
     let all: Vec<usize> = (0..channels).collect();
-    let mut writer = BrainVisionWriter::create(out, source.recording(), stream, &all)?;
+    let mut writer = BrainVisionWriter::create(out, source.recording(), stream, &all)?.encoded(encoding);
     let bar = talk.bar(source.progress().1);
     let mut block = Block::new(channels, 4096);
     while source.read(&mut block)? {

@@ -21,6 +21,7 @@ pub struct BrainVisionWriter {
     header: PathBuf,
     stem: String,
     channels: Vec<Channel>,
+    encoding: Encoding,
     rate: Rate,
     segments: Vec<Segment>,
     /// Event, marker type, name.
@@ -47,6 +48,27 @@ pub fn write(source: &mut dyn Source, stream: usize, header: &Path) -> Result<u6
         writer.push(&block)?;
     }
     Ok(writer.finish()?.samples)
+}
+
+/// How samples are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoding {
+    /// IEEE float, 32 bit: no scale, hardly any rounding.
+    Float32,
+    /// Integers of 16 bit in steps of this size (in the channel's unit), clipped at their limits as an amplifier would.
+    Int16 {
+        /// Size of a step.
+        step: f64,
+    },
+}
+
+impl Encoding {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Float32 => 4,
+            Self::Int16 { .. } => 2,
+        }
+    }
 }
 
 /// What a finished file could not hold.
@@ -95,6 +117,7 @@ impl BrainVisionWriter {
             header: header.to_owned(),
             stem: stem.to_owned(),
             channels: picked,
+            encoding: Encoding::Float32,
             rate: source.rate,
             segments: source.segments.clone(),
             events,
@@ -104,6 +127,13 @@ impl BrainVisionWriter {
             written: 0,
             left_out,
         })
+    }
+
+    /// Stores samples in this form instead of 32-bit floats. Before the first block.
+    #[must_use]
+    pub fn encoded(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
     }
 
     /// Appends a block: the channels as chosen, the samples that follow those before.
@@ -120,14 +150,25 @@ impl BrainVisionWriter {
                 self.written
             )));
         }
-        let frame = 4 * block.channels();
+        let width = self.encoding.bytes();
+        let frame = width * block.channels();
         self.bytes.resize(frame * block.len(), 0);
         for g in 0..block.groups() {
             let lanes = LANES.min(block.channels() - g * LANES);
             for (values, out) in block.group(g).iter().zip(self.bytes.chunks_exact_mut(frame)) {
-                let out = &mut out[4 * g * LANES..][..4 * lanes];
-                for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
-                    *out = (*value as f32).to_le_bytes();
+                let out = &mut out[width * g * LANES..][..width * lanes];
+                match self.encoding {
+                    Encoding::Float32 => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
+                            *out = (*value as f32).to_le_bytes();
+                        }
+                    }
+                    Encoding::Int16 { step } => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+                            // the cast saturates, and sends NaN to 0
+                            *out = ((value / step).round() as i16).to_le_bytes();
+                        }
+                    }
                 }
             }
         }
@@ -177,6 +218,10 @@ impl BrainVisionWriter {
     fn header_text(&self) -> String {
         let (stem, channels, samples) = (&self.stem, self.channels.len(), self.written);
         let interval = 1e6 * self.rate.den() as f64 / self.rate.num() as f64;
+        let (format, step) = match self.encoding {
+            Encoding::Float32 => ("IEEE_FLOAT_32", 1.0),
+            Encoding::Int16 { step } => ("INT_16", step),
+        };
         let mut text = format!(
             "Brain Vision Data Exchange Header File Version 1.0
 ; written by stimkit {version}
@@ -194,7 +239,7 @@ DataPoints={samples}
 SamplingInterval={interval}
 
 [Binary Infos]
-BinaryFormat=IEEE_FLOAT_32
+BinaryFormat={format}
 
 [Channel Infos]
 ; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>; \\1 stands for a comma
@@ -208,7 +253,7 @@ BinaryFormat=IEEE_FLOAT_32
                 Unit::None => "n/a".to_owned(),
                 unit => field(&unit.to_string()),
             };
-            let _ = writeln!(text, "Ch{}={},,1,{unit}", k + 1, field(&channel.name));
+            let _ = writeln!(text, "Ch{}={},,{step},{unit}", k + 1, field(&channel.name));
         }
         text.replace('\n', "\r\n")
     }
