@@ -166,9 +166,9 @@ impl Common {
                 threads: 1,
                 lenient: self.lenient.clone(),
                 detect: self.detection.config(),
-                models: Vec::new(),
                 stop: Some(stop_flag()),
                 progress: Some(&progress),
+                ..Options::default()
             },
             ended: Some(&ended),
             command,

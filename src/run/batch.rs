@@ -154,6 +154,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         lenient: batch.options.lenient.clone(),
         detect: batch.options.detect.clone(),
         models: batch.options.models.clone(),
+        markers: batch.options.markers.clone(),
         stop: batch.options.stop,
         progress: batch.options.progress,
     };

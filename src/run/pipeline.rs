@@ -3,7 +3,7 @@
 use super::epochs::{Epochs, Part, TrialRow};
 use super::front::Front;
 use super::{Input, tables};
-use crate::flow::{BuildContext, EpochInfo, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
+use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
 use crate::recipe::{EpochPart, Recipe, StagePart};
 use crate::signal::{Block, Event, EventName, LANES, StreamInfo};
 use crate::table::Table;
@@ -153,6 +153,11 @@ impl Pipeline {
             finished: false,
             seen_events: Vec::with_capacity(crate::flow::MAX_PENDING),
         })
+    }
+
+    /// Adds a marker of the caller's own; it sees every kept epoch from now on and reports beside the recipe's.
+    pub fn add_marker(&mut self, marker: Box<dyn Marker>) {
+        self.epochs.markers.push(marker);
     }
 
     /// How long after its own sample a result can be known: look-ahead of all Stages plus the window's end.
@@ -454,7 +459,7 @@ fn behind(
     models: &Models,
     context: &mut BuildContext,
     problems: &mut Problems,
-) -> (Vec<Part>, Vec<Box<dyn crate::flow::Marker>>) {
+) -> (Vec<Part>, Vec<Box<dyn Marker>>) {
     let mut parts = Vec::new();
     for (i, part) in recipe.epoch.iter().enumerate() {
         problems.enter(format!("epoch[{i}]"));

@@ -4,7 +4,7 @@ use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
 use crate::clean::detect::Detect;
-use crate::flow::Source;
+use crate::flow::{EpochInfo, Marker, Source};
 use crate::read::probe::{self, OpenOptions};
 use crate::recipe::{Line, Names, Recipe};
 use crate::signal::{ChannelKind, Event, EventName, Recording};
@@ -14,6 +14,9 @@ use crate::{Error, ErrorKind, Result, Warning};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+/// Makes a marker for epochs of this shape; `None` where they do not suit it.
+pub type MakeMarker<'a> = dyn Fn(&EpochInfo) -> Option<Box<dyn Marker>> + Sync + 'a;
 
 /// How a recording is run, beyond its recipe.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub struct Options<'a> {
     pub detect: Detect,
     /// Saved models of Fits.
     pub models: Models,
+    /// Markers of the caller's own, made for the epochs that the recipe cuts.
+    pub markers: Vec<&'a MakeMarker<'a>>,
     /// Set from outside to stop at the next round.
     pub stop: Option<&'a AtomicBool>,
     /// Told how many bytes of samples have been read since the last call.
@@ -76,6 +81,10 @@ pub fn analyse_source(
     clock.lap("settle");
 
     let mut pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, options.threads.max(1))?;
+    for make in &options.markers {
+        let marker = make(pipeline.epoch_info());
+        marker.into_iter().for_each(|m| pipeline.add_marker(m));
+    }
     clock.lap("build");
     let mut sources = vec![source];
     let ranges = pipeline.front_channels();
