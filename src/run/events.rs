@@ -9,7 +9,7 @@ use crate::recipe::Names;
 use crate::signal::{Event, EventName, Recording};
 use crate::table::{Column, Table, TableSpec};
 use crate::unit::{Rate, Tick};
-use crate::{Error, Result, Warning};
+use crate::{Error, ErrorKind, Result, Warning};
 
 /// A kind of event: how many, how far apart.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -101,7 +101,9 @@ pub fn choose(
     config: &detect::Detect,
 ) -> Result<Choice> {
     let detected = |source: &mut dyn Source| -> Result<Detection> {
-        let found = detect::detect(source, channels, config)?;
+        let asked = "say which events with --event NAME";
+        let found =
+            detect::detect(source, channels, config).map_err(|e| e.of_kind(ErrorKind::Data).with_hint(asked))?;
         source.rewind()?;
         Ok(found)
     };

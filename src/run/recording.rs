@@ -6,7 +6,7 @@ use super::{Input, Models, Pipeline, TrialRow, tables};
 use crate::clean::detect::Detect;
 use crate::flow::{EpochInfo, Marker, Source};
 use crate::read::probe::{self, OpenOptions};
-use crate::recipe::{Line, Names, Recipe};
+use crate::recipe::{Line, Names, Recipe, StagePart};
 use crate::signal::{ChannelKind, Event, EventName, Recording};
 use crate::table::Table;
 use crate::unit::Tick;
@@ -80,7 +80,7 @@ pub fn analyse_source(
     let mut session = settle(&mut *source, recipe, options)?;
     clock.lap("settle");
 
-    let mut pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, options.threads.max(1))?;
+    let mut pipeline = build(&mut session, options, options.threads.max(1))?;
     for make in &options.markers {
         let marker = make(pipeline.epoch_info());
         marker.into_iter().for_each(|m| pipeline.add_marker(m));
@@ -160,6 +160,21 @@ pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>
         }
     }
     out
+}
+
+/// The pipeline for a session. The recipe was read without a problem, so what is wrong now is wrong for this recording.
+fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result<Pipeline> {
+    let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
+        .map_err(|e| e.of_kind(ErrorKind::Data))?;
+    for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
+        if let StagePart::Decimate(wanted) = part
+            && (stage.rate_hz - wanted.to_hz).abs() > 1e-9
+        {
+            let message = format!("decimated to {} Hz, the nearest possible to {} Hz", stage.rate_hz, wanted.to_hz);
+            session.warnings.push(Warning::new("W_RATE", message));
+        }
+    }
+    Ok(pipeline)
 }
 
 /// A recipe whose open questions have been settled for one recording.
@@ -290,8 +305,8 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
     let plan = || {
         let open = OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() };
         let mut source = probe::open(path, &open)?;
-        let session = settle(&mut *source, recipe, options)?;
-        let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, 1)?;
+        let mut session = settle(&mut *source, recipe, options)?;
+        let pipeline = build(&mut session, options, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
             channels: session.channels.len(),
