@@ -261,6 +261,24 @@ fn edf_data(folder: &MemoryFolder) -> Vec<u8> {
 }
 
 #[test]
+fn what_is_not_a_number_stays_so_and_is_counted() {
+    let (header, mut folder) = brainvision("IEEE_FLOAT_32", "MULTIPLEXED", 9, 50, "");
+    let mut data = edf_data(&folder);
+    for (place, value) in [(9 * 7 + 2, f32::NAN), (9 * 8 + 8, f32::INFINITY), (9 * 49 + 8, f32::NAN)] {
+        data[4 * place..4 * place + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    folder.0.insert("a.eeg".to_owned(), MemoryStore::new(data));
+    let mut source = open_bv(&header, &folder).unwrap();
+    assert!(source.recording().warnings.iter().any(|w| w.code == "W_NOT_FINITE"), "told before anything is read");
+    let rows = read_all(&mut source, 9, 20).unwrap();
+    assert!(rows[2][7].is_nan() && rows[8][8] == f64::INFINITY && rows[8][49].is_nan());
+    let warning = source.recording().warnings.iter().find(|w| w.code == "W_NOT_FINITE").unwrap();
+    assert!(warning.message.starts_with("3 sample(s)"), "{warning}");
+    source.select(0, &[0]).unwrap();
+    assert!(read_all(&mut source, 1, 20).unwrap()[0].iter().all(|x| x.is_finite()));
+}
+
+#[test]
 fn what_is_refused_by_default_can_be_let_pass_by_name() {
     let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()] };
     let (header, mut folder) = brainvision("INT_16", "VECTORIZED", 3, 40, "");
