@@ -84,6 +84,8 @@ fn differences(recording: &Recording, rows: &[Vec<Vec<f64>>], want: &Value) -> V
                 format!("{name}: extremes"),
             );
             check(near(sum(row), number(&want["sum"]), 1e-2 * row.len() as f64), format!("{name}: sum"));
+            let weighted: Vec<f64> = row.iter().enumerate().map(|(i, x)| x * (i % 997) as f64).collect();
+            check(near(sum(&weighted), number(&want["ramp"]), row.len() as f64), format!("{name}: order"));
         }
     }
     let main = recording.main_stream();
