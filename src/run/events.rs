@@ -63,7 +63,7 @@ pub fn kinds(recording: &Recording) -> Vec<Kind> {
 
 /// A kind from the times of its events, of `all` with duplicates (0: as many as times).
 fn kind_of(name: &str, times: Vec<f64>, all: usize) -> Kind {
-    let mut gaps: Vec<f64> = times.windows(2).map(|w| w[1] - w[0]).collect();
+    let mut gaps = intervals(&times);
     gaps.sort_by(f64::total_cmp);
     Kind {
         name: name.to_owned(),
@@ -219,6 +219,11 @@ pub(super) fn undecided(recording: &Recording, why: &str) -> Error {
         text.push_str("\n  (none)");
     }
     Error::data(text).with_hint("say which with --event NAME")
+}
+
+/// Times from one to the next, in whole nanoseconds: a difference of decimals should not show binary dust.
+pub(super) fn intervals(times_s: &[f64]) -> Vec<f64> {
+    times_s.windows(2).map(|w| ((w[1] - w[0]) * 1e9).round() / 1e9).collect()
 }
 
 /// Median of sorted values.

@@ -105,7 +105,7 @@ pub(super) fn facts(conditions: usize, events: &[(u16, f64)], saturated_fraction
             let mut onsets: Vec<f64> =
                 events.iter().filter(|(c, _)| usize::from(*c) == condition).map(|(_, onset)| *onset).collect();
             onsets.sort_by(f64::total_cmp);
-            let mut intervals: Vec<f64> = onsets.windows(2).map(|w| w[1] - w[0]).collect();
+            let mut intervals = super::events::intervals(&onsets);
             intervals.sort_by(f64::total_cmp);
             let n = intervals.len();
             ConditionFacts {
