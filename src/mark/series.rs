@@ -2,7 +2,12 @@
 
 use crate::flow::EpochInfo;
 use crate::signal::Evoked;
+use ndarray::Array2;
 use std::ops::Range;
+
+/// Axes of an evoked response as an array.
+const CHANNELS: ndarray::Axis = ndarray::Axis(0);
+const TIME: ndarray::Axis = ndarray::Axis(1);
 
 /// The time axis of an epoch or an average.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,7 +100,7 @@ fn interpolate(series: &[f64], at: f64) -> Option<f64> {
 
 /// Mean over channels, sample by sample; empty without channels or without data.
 pub fn channel_mean(evoked: &Evoked, channels: &[usize]) -> Vec<f64> {
-    over_channels(evoked, channels, |values| values.iter().sum::<f64>() / values.len() as f64)
+    rows(evoked, channels).mean_axis(CHANNELS).map_or_else(Vec::new, |mean| mean.to_vec())
 }
 
 /// Global mean field amplitude, µV: the standard deviation over channels at each sample,
@@ -103,13 +108,11 @@ pub fn channel_mean(evoked: &Evoked, channels: &[usize]) -> Vec<f64> {
 ///
 /// `ddof` 0 is the original (MNE-Python, FieldTrip), 1 is TESA's. Empty without channels or data; NaN where N ≤ ddof.
 pub fn gmfa(evoked: &Evoked, channels: &[usize], ddof: u8) -> Vec<f64> {
-    over_channels(evoked, channels, |values| {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        let freedom = n - f64::from(ddof);
-        if freedom > 0.0 { (squares / freedom).sqrt() } else { f64::NAN }
-    })
+    let rows = rows(evoked, channels);
+    if channels.len() <= usize::from(ddof) {
+        return vec![f64::NAN; rows.ncols()];
+    }
+    rows.std_axis(CHANNELS, f64::from(ddof)).to_vec()
 }
 
 /// Local mean field amplitude, µV: √(Σxᵢ² / N) over a region's channels, after the reference.
@@ -117,20 +120,15 @@ pub fn gmfa(evoked: &Evoked, channels: &[usize], ddof: u8) -> Vec<f64> {
 /// The region's own mean is *not* removed: that would hide a deflection that all its channels share.
 /// Empty without channels or data.
 pub fn lmfa(evoked: &Evoked, channels: &[usize]) -> Vec<f64> {
-    over_channels(evoked, channels, |values| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt())
+    rows(evoked, channels).axis_iter(TIME).map(|x| (x.dot(&x) / x.len() as f64).sqrt()).collect()
 }
 
-fn over_channels(evoked: &Evoked, channels: &[usize], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+/// These channels' means, channel × time; nothing without channels or data.
+fn rows(evoked: &Evoked, channels: &[usize]) -> Array2<f64> {
     if evoked.data.is_empty() || channels.is_empty() {
-        return Vec::new();
+        return Array2::default((0, 0));
     }
-    let rows: Vec<&[f64]> = channels.iter().map(|&c| evoked.channel(c)).collect();
-    let mut column = vec![0.0; rows.len()];
-    let mut at = |t: usize| {
-        column.iter_mut().zip(&rows).for_each(|(v, row)| *v = row[t]);
-        value(&column)
-    };
-    (0..evoked.len).map(&mut at).collect()
+    evoked.view().select(CHANNELS, channels)
 }
 
 /// Mean and standard deviation (N − 1) of a series over a window; `None` with fewer than two finite samples.

@@ -2,6 +2,7 @@
 
 use super::Event;
 use crate::unit::{Clock, window_offsets};
+use ndarray::ArrayView2;
 
 /// One window around one event: planar (channel × time), µV. Allocated once and refilled.
 #[derive(Debug, Clone)]
@@ -89,6 +90,11 @@ impl Epoch {
         &mut self.data
     }
 
+    /// All samples as an array, channel × time, µV.
+    pub fn view(&self) -> ArrayView2<'_, f64> {
+        planar(self.channels, self.len, &self.data)
+    }
+
     /// The sample range of a window in ms (both ends included), cut to the epoch; `None` when nothing is left.
     pub fn window(&self, window_ms: [f64; 2]) -> Option<std::ops::Range<usize>> {
         window_range(window_ms, self.clock.rate_hz(), self.first, self.len)
@@ -98,6 +104,11 @@ impl Epoch {
     pub fn time_ms(&self, index: usize) -> f64 {
         (self.first + index as i64) as f64 * 1e3 / self.clock.rate_hz()
     }
+}
+
+/// Rows of `len` samples as an array; empty where the shape does not fit, which it always does.
+fn planar(channels: usize, len: usize, data: &[f64]) -> ArrayView2<'_, f64> {
+    ArrayView2::from_shape((channels, len), data).unwrap_or_else(|_| ArrayView2::from(&[] as &[[f64; 1]]))
 }
 
 /// The index range of a window in ms within `len` samples that start at offset `first`.
@@ -133,6 +144,11 @@ impl Evoked {
     /// One channel's samples.
     pub fn channel(&self, channel: usize) -> &[f64] {
         &self.data[channel * self.len..(channel + 1) * self.len]
+    }
+
+    /// The mean as an array, channel × time, µV; without rows when there is no trial.
+    pub fn view(&self) -> ArrayView2<'_, f64> {
+        planar(self.data.len() / self.len.max(1), self.len, &self.data)
     }
 
     /// The index range of a window in ms.
