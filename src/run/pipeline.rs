@@ -97,19 +97,12 @@ impl Pipeline {
                 });
                 shared = own;
             }
-            match built {
-                Some(built) => chains.push((from..to, info, built)),
-                None => break,
-            }
+            chains.push((from..to, info, built));
         }
-
-        let Some((out, lookahead_free)) =
-            chains.first().map(|(_, info, built)| (built.last().map_or(info, |s| s.output()).clone(), built.len()))
-        else {
-            problems.into_result()?;
+        // where a Stage cannot be built, the rest is still checked, against what came before it
+        let Some(out) = chains.first().map(|(_, info, built)| built.last().map_or(info, |s| s.output()).clone()) else {
             return Err(Error::usage("the recipe's stream could not be built"));
         };
-        debug_assert!(lookahead_free == recipe.stream.len());
 
         let (trigger, first, len) = cut(recipe, &out, &mut problems);
         let info = EpochInfo {
@@ -121,6 +114,9 @@ impl Pipeline {
         };
         let (parts, markers) = behind(recipe, &info, models, &mut shared, &mut problems);
         problems.into_result()?;
+        if chains.iter().any(|(_, _, built)| built.len() != recipe.stream.len()) {
+            return Err(Error::usage("the recipe's stream could not be built"));
+        }
 
         let named: Vec<bool> = input.info.channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
         let epochs = Epochs::new(info, &named, parts, markers);
@@ -398,19 +394,15 @@ fn stages(
     input: &StreamInfo,
     context: &mut BuildContext,
     problems: &mut Problems,
-) -> Option<Vec<Box<dyn Stage>>> {
+) -> Vec<Box<dyn Stage>> {
     let mut built: Vec<Box<dyn Stage>> = Vec::new();
-    let mut failed = false;
     for (i, part) in parts.iter().enumerate() {
         problems.enter(format!("stream[{i}]"));
         let info = built.last().map_or(input, |s| s.output()).clone();
-        match part.config().build(&info, context, problems) {
-            Some(stage) => built.push(stage),
-            // the next parts are still checked, against what came before
-            None => failed = true,
-        }
+        // one that cannot be built has told why; the next parts are still checked, against what came before
+        built.extend(part.config().build(&info, context, problems));
     }
-    (!failed).then_some(built)
+    built
 }
 
 fn describe(parts: &[StagePart], input: &Clock, built: &[Box<dyn Stage>]) -> Vec<StageReport> {

@@ -3,7 +3,6 @@
 use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use crate::clean::detect::Detect;
 use crate::flow::Source;
 use crate::read::probe::{self, OpenOptions};
 use crate::recipe::{Line, Names, Recipe};
@@ -22,8 +21,6 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Codes of defects that may pass.
     pub lenient: Vec<String>,
-    /// How pulses are looked for in the signal.
-    pub detect: Detect,
     /// Saved models of Fits.
     pub models: Models,
     /// Set from outside to stop at the next round.
@@ -72,7 +69,7 @@ pub fn analyse_source(
     let mut clock = Stopwatch::new();
     let mut source = open()?;
     clock.lap("open");
-    let mut session = settle(&mut *source, recipe, options)?;
+    let mut session = settle(&mut *source, recipe)?;
     clock.lap("settle");
 
     let mut pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, options.threads.max(1))?;
@@ -164,7 +161,7 @@ pub(super) struct Session {
 }
 
 /// Chooses channels and events, and finds the line frequency.
-pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options<'_>) -> Result<Session> {
+pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session> {
     let mut recipe = recipe.clone();
     let recording: Recording = source.recording().clone();
     let (mut input, channels) = Input::of(&recording, &recipe).map_err(|e| also_undecided(e, &recording, &recipe))?;
@@ -174,7 +171,7 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options
     let mut events = events::deduplicated(&recording);
     if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
-        let choice = events::choose(&wanted, &recording, source, &channels, &options.detect)?;
+        let choice = events::choose(&wanted, &recording, source, &channels, &recipe.input.detect)?;
         if let Some(found) = choice.detected {
             input.event_names.push(events::DETECTED.to_owned());
             events.extend(found);
@@ -281,7 +278,7 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
     let plan = || {
         let open = OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() };
         let mut source = probe::open(path, &open)?;
-        let session = settle(&mut *source, recipe, options)?;
+        let session = settle(&mut *source, recipe)?;
         let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
