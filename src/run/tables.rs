@@ -12,7 +12,7 @@ use crate::table::{Cell, Column, Table, TableSpec};
 pub static TRIALS: TableSpec = TableSpec {
     name: "trials",
     about: "A row per event that was asked for: kept, or dropped with its reason",
-    series: true,
+    series: false,
     columns: &[
         Column::new("trial", "", "0-based number among the events asked for, dropped ones included"),
         Column::new("onset_s", "s", "Time of the event from the start of the recording, gaps counted"),
