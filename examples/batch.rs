@@ -24,11 +24,11 @@ fn main() -> stimkit::Result<()> {
             let name = condition.and_then(|c| analysis.conditions.get(usize::from(c))).map_or("", String::as_str);
             let number = |column| peaks.number(row, column).map_or(String::new(), |v| format!("{v:.3}"));
             println!(
-                "{},{name},{},{},{:?},{},{},{}",
+                "{},{name},{},{},{},{},{},{}",
                 path.file_stem().unwrap_or_default().to_string_lossy(),
                 analysis.trials.0,
                 analysis.trials.1,
-                peaks.cell(row, "component"),
+                peaks.text(row, "component").unwrap_or_default(),
                 number("latency_ms"),
                 number("amplitude_uv"),
                 number("p_signflip"),

@@ -144,6 +144,13 @@ impl Error {
         self
     }
 
+    /// The same error as another kind: a recipe that is fine in itself may be wrong for one recording.
+    #[must_use]
+    pub fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -294,7 +294,7 @@ fn unknown_names_come_with_the_nearest() {
         stimkit(args).code(64).says(&[near]);
     }
     stimkit(&["tep", "plain.vhdr", "--table", "tep", "--channels", "C33"]).code(65).says(&["C33", "C3"]);
-    stimkit(&["tep", "plain.vhdr", "--table", "tep", "--bad", "C33"]).code(64).says(&["C33"]);
+    stimkit(&["tep", "plain.vhdr", "--table", "tep", "--bad", "C33"]).code(65).says(&["C33"]);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_folder_holds_what_the_contract_names() {
         let told: Vec<&str> =
             columns[name]["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
         assert_eq!(header, told.join(","), "columns.json on {name}");
-        assert_eq!(record["files_blake3"][format!("{name}.csv")].as_str().map(str::len), Some(64));
+        assert_eq!(record["files_xxh3_128"][format!("{name}.csv")].as_str().map(str::len), Some(32));
         // a summary is the recordings' rows in input order
         if !SERIES.contains(&name) {
             let parts =
@@ -353,7 +353,7 @@ fn a_folder_holds_what_the_contract_names() {
         ["vhdr", "vmrk", "eeg"].map(|e| lab().join(format!("plain.{e}")).metadata().unwrap().len()).iter().sum();
     for (recording, name) in run["recordings"].as_array().unwrap().iter().zip(["plain", "other"]) {
         assert_eq!((&recording["recording"], &recording["outcome"]), (&name.into(), &"done".into()));
-        assert_eq!(recording["blake3"].as_str().map(str::len), Some(64));
+        assert_eq!(recording["xxh3_128"].as_str().map(str::len), Some(32));
         assert!(recording["seconds"].is_object() && recording["warnings"].is_array());
     }
     assert_eq!(run["recordings"][0]["bytes"], bytes, "all files of the recording");
@@ -684,11 +684,11 @@ fn several_kinds_of_events_are_a_question() {
 fn check_tells_every_problem_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = folder.path().join("bad.toml").to_string_lossy().into_owned();
-    let text = "[input]\nbad = [\"Q9\"]\n[[stream]]\nuse = \"decimate\"\nto_hz = 300\n[[stream]]\nuse = \"butterworth\"\n\
+    let text = "[input]\nbad = [\"Q9\"]\n[[stream]]\nuse = \"decimate\"\nto_hz = -5\n[[stream]]\nuse = \"butterworth\"\n\
                 band_hz = [1, 800]\n[cut]\nwindow_ms = [500, -500]\n[[epoch]]\nuse = \"baseline\"\nwindow_ms = [-9000, -8000]\n\
                 [[marker]]\nuse = \"tep\"\n";
     std::fs::write(&recipe, text).unwrap();
-    stimkit(&["check", &recipe, "plain.vhdr"]).code(64).says(&[
+    stimkit(&["check", &recipe, "plain.vhdr"]).code(65).says(&[
         "input.bad",
         "Q9",
         "stream[0].to_hz",

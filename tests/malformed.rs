@@ -1,7 +1,7 @@
 //! Hostile and odd files: each is read right, read right with a warning, or refused; never anything else.
 //!
-//! The corpus lies beside the repository (`../shared/malformed`, or below `STIMKIT_SHARED`); without it this test says so and ends.
-//! Nothing here knows a case by name: classes, facts and limits come from the manifest.
+//! The corpus lies beside the repository (`../shared/malformed`, or below `STIMKIT_SHARED`); without it this test says
+//! so and ends. Nothing here knows a case by name: classes, facts and limits come from the manifest.
 #![allow(unsafe_code)] // the counting allocator
 
 #[path = "support/counting.rs"]

@@ -1,4 +1,5 @@
-//! What every reader promises, for every format: how samples are asked for never changes them, and no bytes make a reader panic.
+//! What every reader promises, for every format: how samples are asked for never changes them, and no bytes make a
+//! reader panic.
 #![allow(unsafe_code)] // the counting allocator
 
 #[path = "support/counting.rs"]
@@ -238,7 +239,8 @@ fn a_file_cut_anywhere_is_refused_or_read_up_to_the_cut_with_a_warning() {
         for end in 0..data.len() {
             folder.0.insert("a.eeg".to_owned(), MemoryStore::new(&data[..end]));
             if let Ok((rows, warned)) = outcome(open_bv(&header, &folder)) {
-                // Whole frames without DataPoints= look like a shorter recording; only odd ends can be seen, and for rows none is safe.
+                // Whole frames without DataPoints= look like a shorter recording; only odd ends can be seen, and for
+                // rows none is safe.
                 assert!(warned || end % 4 == 0, "cut at {end}: read without a word");
                 let same = rows.iter().zip(&whole).all(|(some, all)| all.starts_with(some));
                 assert!(same || orientation == "VECTORIZED" && end % 4 == 0, "cut at {end}: other samples");
@@ -256,6 +258,53 @@ fn edf_data(folder: &MemoryFolder) -> Vec<u8> {
     let mut store = folder.0["a.eeg"].clone();
     let length = stimkit::read::bytes::ByteStore::len(&store);
     stimkit::read::bytes::read_vec(&mut store, 0, length).unwrap()
+}
+
+#[test]
+fn what_is_not_a_number_stays_so_and_is_counted() {
+    let (header, mut folder) = brainvision("IEEE_FLOAT_32", "MULTIPLEXED", 9, 50, "");
+    let mut data = edf_data(&folder);
+    for (place, value) in [(9 * 7 + 2, f32::NAN), (9 * 8 + 8, f32::INFINITY), (9 * 49 + 8, f32::NAN)] {
+        data[4 * place..4 * place + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    folder.0.insert("a.eeg".to_owned(), MemoryStore::new(data));
+    let mut source = open_bv(&header, &folder).unwrap();
+    assert!(source.recording().warnings.iter().any(|w| w.code == "W_NOT_FINITE"), "told before anything is read");
+    let rows = read_all(&mut source, 9, 20).unwrap();
+    assert!(rows[2][7].is_nan() && rows[8][8] == f64::INFINITY && rows[8][49].is_nan());
+    let warning = source.recording().warnings.iter().find(|w| w.code == "W_NOT_FINITE").unwrap();
+    assert!(warning.message.starts_with("3 sample(s)"), "{warning}");
+    source.select(0, &[0]).unwrap();
+    assert!(read_all(&mut source, 1, 20).unwrap()[0].iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn what_is_refused_by_default_can_be_let_pass_by_name() {
+    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()] };
+    let (header, mut folder) = brainvision("INT_16", "VECTORIZED", 3, 40, "");
+    let data = edf_data(&folder);
+    let header = String::from_utf8(header)
+        .unwrap()
+        .replace("[Binary", "DataPoints=40\r\n[Binary")
+        .replace("\r\n\r\nDataP", "\r\nDataP");
+    folder.0.insert("a.eeg".to_owned(), MemoryStore::new(&data[..data.len() - 21]));
+    let refused = open_bv(header.as_bytes(), &folder).err().unwrap();
+    assert_eq!(refused.code(), Some("E_BV_VECTORIZED_LENGTH"));
+    let code = lenient("E_BV_VECTORIZED_LENGTH");
+    let mut source = stimkit::read::brainvision::open(header.as_bytes(), &folder, "a", &code).unwrap();
+    assert!(source.recording().warnings.iter().any(|w| w.code == "E_BV_VECTORIZED_LENGTH"));
+    for (c, row) in read_all(&mut source, 3, 64).unwrap().iter().enumerate() {
+        assert_eq!(row.len(), 29);
+        assert!(row.iter().enumerate().all(|(i, x)| (x - 0.1 * f64::from(digital(c, i))).abs() < 1e-9));
+    }
+
+    let mut bytes = small_edf();
+    bytes[244..252].copy_from_slice(b"0       ");
+    assert_eq!(open_edf(&bytes).err().unwrap().code(), Some("E_EDF_DURATION_ZERO"));
+    let store = || Box::new(MemoryStore::new(&bytes[..]));
+    let source = stimkit::read::edf::open(store(), "x", &lenient("E_EDF_DURATION_ZERO")).unwrap();
+    assert_eq!(source.recording().main_stream().rate.hz(), 16.0);
+    assert!(stimkit::read::edf::open(store(), "x", &lenient("E_EDF_NREC")).is_err(), "another code lets nothing pass");
 }
 
 /// SplitMix64 (Steele, Lea & Flood 2014): the same mutations every time.
@@ -276,7 +325,7 @@ impl Random {
             if bytes.is_empty() {
                 return;
             }
-            let reach = if self.next() % 4 > 0 { head.min(bytes.len()) } else { bytes.len() };
+            let reach = if self.next().is_multiple_of(4) { bytes.len() } else { head.min(bytes.len()) };
             let at = self.next() % reach;
             match self.next() % 8 {
                 0 => bytes[at] ^= 1 << (self.next() % 8),
@@ -298,6 +347,8 @@ impl Random {
 
 #[test]
 fn no_bytes_make_a_reader_panic_or_take_memory() {
+    // STIMKIT_FUZZ=100 runs a hundred times as many.
+    let times: usize = std::env::var("STIMKIT_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let mut random = Random(20_261_123);
     let (mut read, mut refused) = (0, 0);
     let mut note = |peak: usize, ok: bool| {
@@ -307,7 +358,7 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
     };
     for whole in [small_edf(), gappy_edf(), bdf()] {
         let head = if whole[0] == 0xFF { 1024 } else { 1300 };
-        for _ in 0..1500 {
+        for _ in 0..1500 * times {
             let mut bytes = whole.clone();
             random.mutate(&mut bytes, head);
             let (result, peak) = measure(|| outcome(open_edf(&bytes)));
@@ -318,7 +369,7 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
     let mut store = folder.0["a.vmrk"].clone();
     let length = stimkit::read::bytes::ByteStore::len(&store);
     let markers = stimkit::read::bytes::read_vec(&mut store, 0, length).unwrap();
-    for k in 0..3000 {
+    for k in 0..3000 * times {
         let (mut header, mut markers) = (header.clone(), markers.clone());
         if k % 2 == 0 {
             random.mutate(&mut header, usize::MAX);
@@ -378,7 +429,34 @@ fn a_writer_and_its_reader_agree() {
     assert_eq!(left.len(), 6, "{left:?}");
 }
 
-/// The reference job: 64 channels, 5 kHz, 600 s. `cargo test --release --test reader_contract -- --ignored --nocapture`.
+#[test]
+fn an_unfinished_recording_leaves_nothing_behind() {
+    use stimkit::write::BrainVisionWriter;
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = open_edf(&small_edf()).unwrap();
+    let recording = source.recording().clone();
+    let mut block = Block::new(3, 10);
+    source.read(&mut block).unwrap();
+    let mut writer = BrainVisionWriter::create(&folder.path().join("out.vhdr"), &recording, 0, &[0, 1, 2]).unwrap();
+    writer.push(&block).unwrap();
+    assert_eq!(writer.push(&block).unwrap_err().kind(), ErrorKind::Usage, "a block twice");
+    drop(writer);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // A folder stands where the data file should go: all or nothing.
+    std::fs::create_dir_all(folder.path().join("out.vmrk/x")).unwrap();
+    let mut writer = BrainVisionWriter::create(&folder.path().join("out.vhdr"), &recording, 0, &[0, 1, 2]).unwrap();
+    writer.push(&block).unwrap();
+    assert!(writer.finish().is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = folder.path().join("missing/out.vhdr");
+    let refused = BrainVisionWriter::create(&nowhere, &recording, 0, &[0]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Output);
+    let wrong = BrainVisionWriter::create(&folder.path().join("out.edf"), &recording, 0, &[0]).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Usage);
+}
+
+/// The reference job: 64 channels, 5 kHz, 600 s. `cargo test --release --test reader_contract -- --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "writes 384 MB; a measurement, not a check"]
 fn speed_of_the_reference_job() {

@@ -6,12 +6,15 @@ use crate::flow::{BuildContext, Problems, Stage, StageConfig};
 use crate::signal::StreamInfo;
 use serde::{Deserialize, Serialize};
 
-/// Low-passes and keeps every n-th sample, where the input's rate is n times `to_hz`: [`Resample`](super::resample::Resample)
-/// for whole n, with the same filter, ends and grid. The samples kept are those at multiples of n counted from tick 0.
+/// Low-passes and keeps every n-th sample: [`Resample`](super::resample::Resample) for whole n, with the same filter, ends and
+/// grid. The samples kept are those at multiples of n counted from tick 0.
+///
+/// n is the largest whole number that does not go below `to_hz`: 5000 Hz to 1000 Hz is every fifth, 2048 Hz to 1000 Hz every
+/// second (1024 Hz), and 512 Hz stays as it is. `resample` gives any rate exactly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decimate {
-    /// Rate wanted, in Hz. At the input's own rate nothing is done.
+    /// Rate wanted, in Hz: what leaves has this rate or the nearest possible one above it.
     pub to_hz: f64,
     /// Zero crossings of the sinc to either side, 1 to 1000: more make a steeper filter.
     #[serde(default = "default_crossings")]
@@ -30,25 +33,9 @@ impl Decimate {
 
 impl StageConfig for Decimate {
     fn build(&self, input: &StreamInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
-        let (up, down) = ratio(input, self.to_hz, problems)?;
-        let rate_hz = input.rate_hz();
-        if self.to_hz > rate_hz {
-            problems.add("to_hz", format!("{} Hz is above the input's {rate_hz} Hz", self.to_hz));
-            return None;
-        }
-        if up != 1 {
-            let n = (rate_hz / self.to_hz).floor();
-            problems.add(
-                "to_hz",
-                format!(
-                    "{} Hz is not the input's {rate_hz} Hz divided by a whole number: use resample, or {} or {} Hz",
-                    self.to_hz,
-                    rate_hz / n,
-                    rate_hz / (n + 1.0),
-                ),
-            );
-            return None;
-        }
-        stage(input, up, down, (self.crossings, self.kaiser_beta, true), problems)
+        ratio(input, self.to_hz, problems)?;
+        // a shade above a whole number is that number: rates are exact, their quotient in f64 is not
+        let n = (input.rate_hz() / self.to_hz * (1.0 + 1e-12)).floor().max(1.0);
+        stage(input, 1, n as u64, (self.crossings, self.kaiser_beta, true), problems)
     }
 }

@@ -168,9 +168,9 @@ impl Common {
             options: Options {
                 threads: 1,
                 lenient: self.lenient.clone(),
-                models: Vec::new(),
                 stop: Some(stop_flag()),
                 progress: Some(&progress),
+                ..Options::default()
             },
             ended: Some(&ended),
             command,

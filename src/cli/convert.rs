@@ -4,7 +4,7 @@ use super::talk::Talk;
 use crate::flow::Source;
 use crate::read::probe::{self, OpenOptions};
 use crate::signal::Block;
-use crate::write::brainvision::BrainVisionWriter;
+use crate::write::brainvision::{BrainVisionWriter, Encoding};
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     if targets(&args.out).iter().any(|t| same(t)) {
         return Err(Error::usage("would overwrite the recording that is read").at_path(&args.out));
     }
-    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { lenient: args.lenient.clone() };
     let mut source = probe::open(&args.file, &options).map_err(|e| e.at_path(&args.file))?;
     for warning in &source.recording().warnings {
         talk.warning(&args.file.to_string_lossy(), warning);
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
         talk.note(&format!("stream {stream} of {} is written; choose with --stream", source.recording().streams.len()));
     }
     source.select(stream, &channels)?;
-    write(&mut *source, stream, channels.len(), &args.out, talk)?;
+    write(&mut *source, stream, &args.out, Encoding::Float32, talk)?;
     Ok(0)
 }
 
@@ -74,9 +74,10 @@ pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
 }
 
 /// Streams what is selected (all channels of `stream`) into a BrainVision recording.
-pub(super) fn write(source: &mut dyn Source, stream: usize, channels: usize, out: &Path, talk: &Talk) -> Result<()> {
+pub(super) fn write(source: &mut dyn Source, stream: usize, out: &Path, encoding: Encoding, talk: &Talk) -> Result<()> {
+    let channels = source.recording().streams[stream].channels.len();
     let all: Vec<usize> = (0..channels).collect();
-    let mut writer = BrainVisionWriter::create(out, source.recording(), stream, &all)?;
+    let mut writer = BrainVisionWriter::create(out, source.recording(), stream, &all)?.encoded(encoding);
     let bar = talk.bar(source.progress().1);
     let mut block = Block::new(channels, 4096);
     while source.read(&mut block)? {

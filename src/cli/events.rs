@@ -35,12 +35,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     let spec = if args.list { &EVENT_LIST } else { &EVENTS };
-    super::print(|out| Table::new(spec).write_header(out, false))?;
+    let mut header = Some(Table::new(spec));
     let mut failures = Vec::new();
     for (path, name) in args.files.iter().zip(output::recording_names(&args.files)) {
         let written = of_file(path, args, talk).and_then(|table| {
             let identity = identity::from_bids(&name, &path.file_stem().unwrap_or_default().to_string_lossy());
-            super::print(|out| table.write_rows(out, &identity, &[], false))
+            super::print(|out| {
+                header.take().map_or(Ok(()), |t| t.write_header(&mut *out, false))?;
+                table.write_rows(out, &identity, &[], false)
+            })
         });
         if let Err(error) = written {
             talk.error(&error);
@@ -56,7 +59,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
 
 fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<Table> {
     let located = |e: Error| e.at_path(path);
-    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { lenient: args.lenient.clone() };
     let mut source = probe::open(path, &options).map_err(located)?;
     let recording = source.recording().clone();
     for warning in &recording.warnings {

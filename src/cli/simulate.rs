@@ -1,9 +1,9 @@
 //! `simulate`: recordings with a known truth, and the truth as CSV beside them.
 
 use super::talk::Talk;
-use crate::flow::Source;
 use crate::simulate::TmsSimulation;
 use crate::table::Identity;
+use crate::write::brainvision::Encoding;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,9 @@ struct TmsArgs {
     /// Any other key of the simulation: decay_uv=0, flat=["C3"], site="dlpfc", …
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Store 16-bit integers in steps of this many uV, clipped as an amplifier would, instead of 32-bit floats
+    #[arg(long, value_name = "UV")]
+    int16: Option<f64>,
     /// Print the settings and stop
     #[arg(long)]
     print_settings: bool,
@@ -60,13 +63,17 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     let Some(out) = &args.out else { return Err(Error::usage("where to? give -o FILE.vhdr")) };
     super::convert::check_target(out, args.force)?;
     let mut source = settings.build()?;
-    let channels = source.recording().main_stream().channels.len();
     let name = out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    super::convert::write(&mut source, 0, channels, out, talk)?;
+    let encoding = match args.int16 {
+        Some(step) if !(step.is_finite() && step > 0.0) => return Err(Error::usage("--int16: a step is above 0 uV")),
+        Some(step) => Encoding::Int16 { step },
+        None => Encoding::Float32,
+    };
+    super::convert::write(&mut source, 0, out, encoding, talk)?;
     let identity = Identity { recording: name.clone(), ..Identity::default() };
     for table in source.truth_tables() {
         let path = out.with_file_name(format!("{name}.{}.csv", table.name()));
-        crate::run::output::write_table(&path, &table, &identity, &[settings.event.clone()], false)?;
+        crate::run::output::write_table(&path, &table, &identity, std::slice::from_ref(&settings.event), false)?;
     }
     talk.note(&format!("truth: {}", truth_names(out, &name)));
     Ok(0)

@@ -1,32 +1,39 @@
-//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or `.dat` file.
+//! BrainVision Core Data Format 1.0 and 2.0: a `.vhdr` header, a `.vmrk` marker file and the samples in an `.eeg` or
+//! `.dat` file.
 //!
-//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32, little- and big-endian,
-//! multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long the pause before it was.
+//! Brain Products, "BrainVision Core Data Format 1.0" (2019). Read are INT_16, UINT_16, INT_32 and IEEE_FLOAT_32,
+//! little- and big-endian, multiplexed and vectorised. A `New Segment` marker begins a segment; its date says how long
+//! the pause before it was.
 
+mod channels;
+mod files;
 mod ini;
 mod markers;
 
-use super::bytes::{ByteStore, Folder, inside_name, read_vec};
+use super::bytes::{ByteStore, Folder, read_vec};
 use super::decode::Number;
 use super::events::EventBook;
-use super::samples::{Column, FileSource, Layout, note_not_finite};
+use super::samples::{FileSource, Layout, note_not_finite};
 use super::text::{Defects, decimal, visible};
-use super::{OpenOptions, channel, note_duplicate_labels, note_odd_units, recording, settle_kinds};
+use super::{OpenOptions, note_odd_units, recording, settle_kinds};
 use crate::signal::date::DateTime;
-use crate::signal::{Channel, Segment, Stream};
-use crate::unit::{Rate, Tick, Unit};
+use crate::signal::{Segment, Stream};
+use crate::unit::{Rate, Tick};
 use crate::{Error, Result};
-use ini::{Ini, Section, number};
+use files::{data_file, marker_file};
+use ini::{Ini, Section};
 use markers::Markers;
 
 /// A header or marker file longer than this is none.
 pub(super) const LONGEST_TEXT: u64 = 64 << 20;
 
-/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its stem.
+/// Opens a BrainVision recording. `header` is the text of the `.vhdr` file, `folder` the folder it lies in, `name` its
+/// stem.
 ///
 /// # Errors
-/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a length that makes
-/// samples ambiguous; the code of the error, if it has one, may be let pass by [`OpenOptions::lenient`].
+/// When the header does not say how to read the samples, or the data file is missing, outside the folder, or of a
+/// length that makes samples ambiguous; the code of the error, if it has one, may be let pass by
+/// [`OpenOptions::lenient`].
 pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOptions) -> Result<FileSource> {
     let mut defects = Defects::new(&options.lenient);
     let defects = &mut defects;
@@ -39,13 +46,13 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
 
     let rate = sampling_rate(common, defects)?;
     let number = number_type(binary)?;
-    let (channels, mut columns) = channels(common, infos, number, defects)?;
+    let (channels, mut columns) = channels::channels(common, infos, number, defects)?;
     let data = data_file(common, folder, name, defects)?;
     let shape = Shape { number, channels: columns.len() as u64, vectorized: orientation(common, defects)? };
-    let samples = shape.samples(common, data.len(), defects)?;
+    let (samples, row) = shape.samples(common, data.len(), defects)?;
     let width = number.width() as u64;
     for (c, column) in columns.iter_mut().enumerate() {
-        column.offset = c as u64 * width * if shape.vectorized { samples } else { 1 };
+        column.offset = c as u64 * width * if shape.vectorized { row } else { 1 };
     }
     let markers = marker_file(common, folder, name, defects)?;
     let segments = segments(common, &markers, samples, rate, defects);
@@ -75,7 +82,7 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     let layout = Layout {
         number,
         data_start: 0,
-        record_bytes: samples * width * shape.channels,
+        record_bytes: width * ((shape.channels - 1) * row + samples),
         records: 1,
         per_record: samples,
         stride: if shape.vectorized { width } else { width * shape.channels },
@@ -89,7 +96,8 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
     FileSource::new(recording, data, vec![layout])
 }
 
-/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the space.
+/// The version in the identification line: `Brain Vision Data Exchange Header File Version 1.0`, with or without the
+/// space.
 fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
     let line = ini.first.to_ascii_lowercase();
     let Some((_, rest)) = line.split_once("data exchange header file") else {
@@ -97,7 +105,7 @@ fn identify(ini: &Ini, defects: &mut Defects) -> Result<String> {
             return Err(Error::format("this is not a BrainVision header").at_offset(0));
         }
         let message = "the first line is not 'Brain Vision Data Exchange Header File Version 1.0'";
-        defects.refuse("E_BV_IDENTIFICATION", message, 0)?;
+        defects.refuse("E_BV_IDENTIFICATION", message, None)?;
         return Ok("1.0".to_owned());
     };
     let version = rest.trim_start_matches([',', ' ']).trim_start_matches("version").trim();
@@ -130,7 +138,7 @@ fn judge_common(common: &Section, defects: &mut Defects) -> Result<()> {
     for key in ["DataFile", "NumberOfChannels", "SamplingInterval", "DataOrientation", "DataFormat", "DataType"] {
         if common.count(key) > 1 {
             let message = format!("{key}= stands there more than once (let pass, the first counts)");
-            defects.refuse("E_BV_DUPLICATE_KEY", message, 0)?;
+            defects.refuse("E_BV_DUPLICATE_KEY", message, None)?;
         }
     }
     match common.get("DataFormat") {
@@ -169,7 +177,7 @@ fn sampling_rate(common: &Section, defects: &mut Defects) -> Result<Rate> {
     let interval = decimal(text).filter(|d| d.value > 0.0).ok_or_else(|| odd("SamplingInterval", text, wanted))?;
     if interval.comma {
         let message = "the sampling interval has a decimal comma (let pass, it is read as a point)";
-        defects.refuse("E_BV_DECIMAL_COMMA", message, 0)?;
+        defects.refuse("E_BV_DECIMAL_COMMA", message, None)?;
     }
     let nearest = Rate::from_hz(1e6 / interval.value).map_err(|_| odd("SamplingInterval", text, wanted))?;
     let exact =
@@ -193,102 +201,6 @@ fn number_type(binary: &Section) -> Result<Number> {
     })
 }
 
-/// `Ch<n>=<name>,<reference>,<resolution>,<unit>`: the number decides the order, not the line.
-fn channels(
-    common: &Section,
-    infos: &Section,
-    number_type: Number,
-    defects: &mut Defects,
-) -> Result<(Vec<Channel>, Vec<Column>)> {
-    let text = common.get("NumberOfChannels").ok_or_else(|| missing("NumberOfChannels"))?;
-    let count = text.parse::<u64>().ok().filter(|&n| n > 0);
-    let count = count.ok_or_else(|| odd("NumberOfChannels", text, "a whole number from 1 on"))?;
-    let entries: Vec<(u64, &ini::Entry)> =
-        infos.entries.iter().filter_map(|e| Some((number(&e.key, "Ch")?, e))).collect();
-    if count > entries.len() as u64 {
-        let message = format!("the header states {count} channels but describes {}", entries.len());
-        return Err(Error::format(message).with_hint("correct NumberOfChannels=, or add the missing Ch lines"));
-    }
-    let mut of_channel: Vec<Option<&ini::Entry>> = vec![None; count as usize];
-    let mut surplus = 0;
-    for (number, entry) in &entries {
-        let slot = usize::try_from(*number).ok().and_then(|n| of_channel.get_mut(n.checked_sub(1)?));
-        match slot {
-            Some(slot) if slot.is_none() => *slot = Some(entry),
-            Some(_) => {
-                let message = format!("Ch{number}= stands there more than once (let pass, the first counts)");
-                defects.refuse("E_BV_DUPLICATE_KEY", message, entry.line)?;
-            }
-            None => surplus += 1,
-        }
-    }
-    if surplus > 0 {
-        let message =
-            format!("{surplus} Ch line(s) lie outside NumberOfChannels={count} (let pass, they are left out)");
-        defects.refuse("E_BV_CHANNEL_COUNT", message, 0)?;
-    }
-    let (mut found, mut columns) = (Vec::new(), Vec::new());
-    let (mut uncalibrated, mut controls) = (Vec::new(), false);
-    for (k, entry) in of_channel.into_iter().enumerate() {
-        let Some(entry) = entry else {
-            return Err(Error::format(format!("the header has no Ch{}= line", k + 1))
-                .with_hint("correct NumberOfChannels=, or add the missing Ch line"));
-        };
-        let described = describe(entry, number_type)?;
-        if !described.0.calibrated {
-            uncalibrated.push(k + 1);
-        }
-        controls |= visible(entry.value.split(',').next().unwrap_or_default(), &[]).1;
-        found.push(described.0);
-        columns.push(described.1);
-    }
-    if let Some(first) = uncalibrated.first() {
-        let n = uncalibrated.len();
-        defects.warn(
-            "W_BV_UNCALIBRATED",
-            format!("the resolution of {n} channel(s) makes no scale (first: Ch{first}); kept as raw numbers, without a unit"),
-        );
-    }
-    if controls {
-        defects
-            .warn("W_BV_CONTROL_CHARACTER", "a channel name holds control characters; they are shown, never executed");
-    }
-    note_duplicate_labels(found.iter().map(|c| &*c.name), defects, "W_BV_DUPLICATE_NAME");
-    Ok((found, columns))
-}
-
-/// One channel and its scale. A missing resolution is 1, a missing unit µV (format 1.0, §3.4).
-fn describe(entry: &ini::Entry, number_type: Number) -> Result<(Channel, Column)> {
-    let fields = ini::fields(&entry.value);
-    let field = |i: usize| fields.get(i).map(String::as_str).unwrap_or_default();
-    let (name, resolution, unit) = (visible(field(0), &[]).0, field(2), field(3));
-    let split = decimal(resolution).is_some() && decimal(unit).is_some();
-    if split && !field(4).is_empty() {
-        let message = format!("{} has a decimal comma in its resolution, which parts the field", entry.key);
-        return Err(Error::format(message).at_offset(entry.line).with_hint("write the resolution with a point"));
-    }
-    if split || (!unit.is_empty() && decimal(unit).is_some()) {
-        let message = format!("{} has a number where its unit belongs", entry.key);
-        return Err(Error::format(message).at_offset(entry.line).with_hint("correct the line"));
-    }
-    let scale = match resolution {
-        "" => Some(1.0),
-        text => decimal(text).filter(|d| d.value != 0.0 && !d.comma).map(|d| d.value),
-    };
-    let raw = Column { offset: 0, zero: 0.0, gain: 1.0, bias: 0.0 };
-    let Some(scale) = scale else { return Ok((channel(name, Unit::None, false), raw)) };
-    let (unit, factor) = match unit {
-        "" => (Unit::Microvolt, 1.0),
-        // What writers put where there is no unit, since nothing at all means µV.
-        "n/a" | "N/A" => (Unit::None, 1.0),
-        unit => Unit::parse(unit),
-    };
-    let gain = scale * factor;
-    let mut channel = channel(name, unit, true);
-    channel.range = number_type.range().map(|[lo, hi]| [(lo * gain).min(hi * gain), (lo * gain).max(hi * gain)]);
-    Ok((channel, Column { gain, ..raw }))
-}
-
 /// How the samples lie in the data file.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
@@ -298,9 +210,10 @@ struct Shape {
 }
 
 impl Shape {
-    /// Samples per channel, from the file's length; `DataPoints=` only where the length agrees.
-    fn samples(&self, common: &Section, length: u64, defects: &mut Defects) -> Result<u64> {
-        let frame = self.channels * self.number.width() as u64;
+    /// Samples per channel and per row, from the file's length; `DataPoints=` only where the length agrees.
+    fn samples(&self, common: &Section, length: u64, defects: &mut Defects) -> Result<(u64, u64)> {
+        let width = self.number.width() as u64;
+        let frame = self.channels * width;
         let (samples, rest) = (length / frame, length % frame);
         if samples == 0 {
             return Err(Error::format(format!(
@@ -312,7 +225,7 @@ impl Shape {
         let stated = match common.get("DataPoints") {
             None | Some("") => None,
             Some(text) => {
-                let points = text.parse::<u64>().ok();
+                let points = text.parse::<u64>().ok().filter(|&points| points > 0);
                 if points.is_none() {
                     defects.warn("W_BV_DATA_POINTS", "DataPoints= is not a whole number; counted from the file");
                 }
@@ -320,114 +233,39 @@ impl Shape {
             }
         };
         if self.vectorized && (rest > 0 || stated.is_some_and(|points| points != samples)) {
-            // Where a channel's row begins depends on how many samples it has: a cut file leaves that open.
-            let message = format!(
-                "the vectorised data file has {length} bytes, which is not {} rows of {}",
-                self.channels,
-                stated.map_or("equal length".to_owned(), |points| format!("{points} samples"))
-            );
-            defects.refuse("E_BV_VECTORIZED_LENGTH", message, length)?;
-        } else if rest > 0 {
-            defects.warn(
-                "W_BV_TRUNCATED",
-                format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short"),
-            );
+            return self.cut_rows(stated, length, defects);
         }
-        if !self.vectorized && stated.is_some_and(|points| points != samples) {
-            let points = stated.unwrap_or_default();
-            defects.warn(
-                "W_BV_DATA_POINTS",
-                format!("DataPoints={points}, but the file holds {samples} samples; those are read"),
-            );
+        if rest > 0 {
+            let message = format!("{rest} byte(s) after the last whole sample are ignored; the file was cut short");
+            defects.warn("W_BV_TRUNCATED", message);
         }
-        Ok(samples)
+        if let Some(points) = stated.filter(|&points| points != samples) {
+            let message = format!("DataPoints={points}, but the file holds {samples} samples; those are read");
+            defects.warn("W_BV_DATA_POINTS", message);
+        }
+        Ok((samples, samples))
+    }
+
+    /// Where a channel's row begins depends on how many samples it has: a cut file leaves that open. Let pass, the
+    /// stated length counts, and as much of it as the last row still holds.
+    fn cut_rows(&self, stated: Option<u64>, length: u64, defects: &mut Defects) -> Result<(u64, u64)> {
+        let width = self.number.width() as u64;
+        let rows = stated.map_or("equal length".to_owned(), |points| format!("{points} samples"));
+        let message =
+            format!("the vectorised data file has {length} bytes, which is not {} rows of {rows}", self.channels);
+        defects.refuse("E_BV_VECTORIZED_LENGTH", message, length)?;
+        let row = stated.unwrap_or(length / (self.channels * width));
+        let before_last = (self.channels - 1).checked_mul(row).and_then(|n| n.checked_mul(width));
+        let last = before_last.and_then(|bytes| length.checked_sub(bytes)).map_or(0, |bytes| bytes / width);
+        match last.min(row) {
+            0 => Err(Error::format("the vectorised data file ends before its last channel begins").at_offset(length)),
+            samples => Ok((samples, row)),
+        }
     }
 }
 
-/// The data file: the one that is named, else the one of the header's stem, with a warning.
-fn data_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut Defects) -> Result<Box<dyn ByteStore>> {
-    let stated = common.get("DataFile").ok_or_else(|| missing("DataFile"))?.replace("$b", stem);
-    let blame = |e: Error, name: &str| {
-        let message = format!("DataFile={}: {}", visible(name, &[]).0, e.message());
-        let error = Error::new(e.kind(), message);
-        match e.hint() {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
-    };
-    if !stated.is_empty()
-        && let Some(store) = folder.open(&stated).map_err(|e| blame(e, &stated))?
-    {
-        return Ok(store);
-    }
-    for extension in ["eeg", "dat", "EEG", "DAT"] {
-        let own = format!("{stem}.{extension}");
-        if own != stated
-            && inside_name(&own).is_ok()
-            && let Some(store) = folder.open(&own).map_err(|e| blame(e, &own))?
-        {
-            let what =
-                if stated.is_empty() { "no data file is named" } else { "the data file that is named does not exist" };
-            defects.warn("W_BV_DATA_FILE", format!("{what}; the one with the header's own name is read"));
-            return Ok(store);
-        }
-    }
-    let message = format!("the data file '{}' does not exist", visible(&stated, &[]).0);
-    Err(Error::new(crate::ErrorKind::Input, message)
-        .with_hint("keep .vhdr, .vmrk and .eeg in one folder, under the names that the header gives"))
-}
-
-/// The markers: of the file that is named, else of the one of the header's stem, with a warning, else none.
-fn marker_file(common: &Section, folder: &dyn Folder, stem: &str, defects: &mut Defects) -> Result<Markers> {
-    let stated = common.get("MarkerFile").unwrap_or_default().replace("$b", stem);
-    let blame = |e: Error| Error::new(e.kind(), format!("MarkerFile={}: {}", visible(&stated, &[]).0, e.message()));
-    let mut store = if stated.is_empty() { None } else { folder.open(&stated).map_err(blame)? };
-    let own = format!("{stem}.vmrk");
-    if store.is_none() && own != stated && inside_name(&own).is_ok() {
-        store = folder.open(&own).map_err(blame)?;
-        if store.is_some() {
-            let what = if stated.is_empty() {
-                "no marker file is named"
-            } else {
-                "the marker file that is named does not exist"
-            };
-            defects.warn("W_BV_MARKER_FILE", format!("{what}; the one with the header's own name is read"));
-        }
-    }
-    let Some(mut store) = store else {
-        if !stated.is_empty() {
-            defects.warn("W_BV_MARKER_FILE", "the marker file does not exist; there are no events");
-        }
-        return Ok(Markers::default());
-    };
-    if store.is_empty() {
-        defects.warn("W_BV_MARKER_FILE", "the marker file is empty; there are no events");
-        return Ok(Markers::default());
-    }
-    let length = store.len();
-    if length > LONGEST_TEXT {
-        return Err(blame(Error::format(format!("a marker file of {length} bytes is none"))));
-    }
-    let text = read_vec(&mut *store, 0, length)?;
-    let ini = ini::parse(&text, "marker file", defects).map_err(blame)?;
-    if !ini.first.to_ascii_lowercase().contains("data exchange marker file") {
-        defects.warn("W_BV_MARKER_IDENTIFICATION", "the marker file does not begin with its identification line");
-    }
-    let of_markers =
-        ini.section("Common Infos", defects)?.and_then(|s| s.get("DataFile")).map(|f| f.replace("$b", stem));
-    let of_header = common.get("DataFile").map(|f| f.replace("$b", stem));
-    let own = ["eeg", "dat"].map(|extension| format!("{stem}.{extension}"));
-    if of_markers.as_ref().is_some_and(|name| of_header.as_ref() != Some(name) && !own.contains(name)) {
-        defects.warn(
-            "W_BV_MARKER_OTHER_DATA",
-            "the marker file names another data file than the header; was one of them renamed?",
-        );
-    }
-    markers::read(&ini, defects)
-}
-
-/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says when; without
-/// one, or with one that lies before the end of the segment before, time goes on without a gap.
+/// Segments begin at `New Segment` markers and, in segmented exports, every `SegmentDataPoints` samples. A date says
+/// when; without one, or with one that lies before the end of the segment before, time goes on without a gap.
 fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defects: &mut Defects) -> Vec<Segment> {
     let mut starts: Vec<(u64, Option<DateTime>)> = markers.segments.iter().copied().filter(|s| s.0 < samples).collect();
     let segmented =
@@ -468,7 +306,7 @@ fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defec
     if backwards > 0 {
         defects.warn(
             "W_BV_SEGMENT_TIME",
-            format!("{backwards} New Segment marker(s) have a date before the end of the segment before; taken as following it"),
+            format!("{backwards} New Segment date(s) lie before the end of the segment before; taken as its end"),
         );
     }
     segments

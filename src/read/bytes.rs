@@ -197,8 +197,9 @@ pub fn inside_name(name: &str) -> Result<String> {
     Ok(name)
 }
 
-/// A folder on disk. Symbolic links are followed while they stay inside the data set, which is the nearest folder upwards
-/// that holds `dataset_description.json`, `.datalad` or `.git` (git-annex keeps its objects there), else the folder itself.
+/// A folder on disk. Symbolic links are followed while they stay inside the data set, which is the nearest folder
+/// upwards that holds `dataset_description.json`, `.datalad` or `.git` (git-annex keeps its objects there), else the
+/// folder itself.
 #[derive(Debug)]
 pub struct DiskFolder {
     folder: PathBuf,

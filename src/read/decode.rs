@@ -1,8 +1,9 @@
 //! From stored numbers to tiles of eight channels: `value = (stored − zero) · gain + bias`, lane by lane.
 //!
-//! Two shapes exist. In *rows* a channel's samples follow each other (EDF records, BrainVision VECTORIZED);
-//! in *frames* the channels of one instant do (BrainVision MULTIPLEXED). Both are one formula, lane `l` of sample `t` lies at
-//! `at[l] + t · stride`; rows are the case stride = width. Multiply and add stay apart (no FMA), so bits do not depend on the CPU.
+//! Two shapes exist. In *rows* a channel's samples follow each other (EDF records, BrainVision VECTORIZED); in
+//! *frames* the channels of one instant do (BrainVision MULTIPLEXED). Both are one formula, lane `l` of sample `t`
+//! lies at `at[l] + t · stride`; rows are the case stride = width. Multiply and add stay apart (no FMA), so bits do
+//! not depend on the CPU.
 
 use crate::signal::{LANES, Lanes};
 use multiversion::multiversion;

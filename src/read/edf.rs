@@ -1,9 +1,9 @@
 //! EDF, EDF+C, EDF+D, BDF and BDF+.
 //!
-//! Opening reads the header and, where there are any, the annotation signals and BioSemi's Status channel: those bytes only,
-//! so that a large file opens at once. Samples are scaled as the header says, `(digital − dmin) · gain + pmin`, then to µV.
-//! Mixed sampling rates become streams. EDF+D's gaps, and those that the time-keeping annotations of an EDF+C contradict
-//! its header with, become segments; time 0 is the first sample.
+//! Opening reads the header and, where there are any, the annotation signals and BioSemi's Status channel: those bytes
+//! only, so that a large file opens at once. Samples are scaled as the header says, `(digital − dmin) · gain + pmin`,
+//! then to µV. Mixed sampling rates become streams. EDF+D's gaps, and those that the time-keeping annotations of an
+//! EDF+C contradict its header with, become segments; time 0 is the first sample.
 
 mod annotations;
 mod header;
@@ -248,8 +248,8 @@ fn runs(times: &[Option<Decimal>], records: u64, header: &Header, defects: &mut 
     Ok(runs)
 }
 
-/// How far a record's time may be off before it is a gap: a hundredth of the shortest sample interval, at least 1 µs, and, where the record
-/// duration has more digits than the times, the digits that those lack.
+/// How far a record's time may be off before it is a gap: a hundredth of the shortest sample interval, at least 1 µs,
+/// and, where the record duration has more digits than the times, the digits that those lack.
 fn jitter(times: &[Option<Decimal>], header: &Header) -> f64 {
     let fastest = header.signals.iter().filter(|s| !s.annotations).map(|s| s.per_record).max().unwrap_or(0);
     let sample = if fastest > 0 { header.duration.value / fastest as f64 } else { 0.0 };
@@ -342,8 +342,8 @@ fn scaled(signal: &Signal) -> (Channel, Column) {
     (channel, Column { offset: signal.offset, zero: dmin, gain: gain * factor, bias: pmin * factor })
 }
 
-/// BioSemi's triggers: the low 16 bits of the 24-bit Status channel. An event, named by its number, is where they change to
-/// anything but 0 or the word they rest at.
+/// BioSemi's triggers: the low 16 bits of the 24-bit Status channel. An event, named by its number, is where they
+/// change to anything but 0 or the word they rest at.
 fn read_status(
     store: &mut dyn ByteStore,
     header: &Header,

@@ -2,7 +2,8 @@
 //!
 //! [`open`] looks at the first bytes and hands the file to its reader. Every reader follows one policy:
 //!
-//! * a defect that changes neither samples nor time is read around and becomes a [`crate::Warning`] with a stable code (`W_…`);
+//! * a defect that changes neither samples nor time is read around and becomes a [`crate::Warning`] with a stable code
+//!   (`W_…`);
 //! * a defect that makes samples or time ambiguous is an [`crate::Error`] with a stable code (`E_…`), and
 //!   [`OpenOptions::lenient`] may let that one pass;
 //! * a defect of one channel does not lose the others: that channel is `calibrated: false`, unit none;
@@ -37,7 +38,8 @@ fn channel(name: String, unit: Unit, calibrated: bool) -> Channel {
     channel
 }
 
-/// Kind and place of all channels, from their labels and units. An uncalibrated channel is never an EEG channel, whatever its label.
+/// Kind and place of all channels, from their labels and units. An uncalibrated channel is never an EEG channel,
+/// whatever its label.
 fn settle_kinds(streams: &mut [Stream]) {
     let labels: Vec<(String, Unit)> =
         streams.iter().flat_map(|s| &s.channels).map(|c| (c.name.clone(), c.unit.clone())).collect();

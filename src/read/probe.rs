@@ -17,8 +17,8 @@ pub struct OpenOptions {
 /// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision.
 ///
 /// # Errors
-/// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format that is
-/// not read, with a way to convert it; [`ErrorKind::Format`] when the bytes are not what the format says.
+/// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format
+/// that is not read, with a way to convert it; [`ErrorKind::Format`] when the bytes are not what the format says.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
     open_file(path, options).map(|source| Box::new(source) as Box<dyn Source>).map_err(|e| e.at_path(path))
 }

@@ -235,9 +235,19 @@ impl FileSource {
 
     /// Counts NaN and infinities of float files: they stay in the data, and they do not stay silent.
     fn count_not_finite(&mut self, block: &Block) {
-        for c in 0..block.channels() {
-            let lane = c % LANES;
-            self.not_finite += block.group(c / LANES).iter().filter(|x| !x[lane].is_finite()).count() as u64;
+        for g in 0..block.groups() {
+            // 0 · x is 0 for every number and NaN for anything else: one pass tells whether there is something to count.
+            let mut marks = [0.0; LANES];
+            for x in block.group(g) {
+                for l in 0..LANES {
+                    marks[l] += 0.0 * x[l];
+                }
+            }
+            for l in 0..LANES.min(block.channels() - g * LANES) {
+                if marks[l].is_nan() {
+                    self.not_finite += block.group(g).iter().filter(|x| !x[l].is_finite()).count() as u64;
+                }
+            }
         }
         if self.not_finite > 0 {
             note_not_finite(&mut self.recording.warnings, self.not_finite);

@@ -126,14 +126,22 @@ impl<'a> Defects<'a> {
     }
 
     /// Refuses a defect that makes samples or time ambiguous, unless it was let pass by name: then it is a warning.
-    pub(super) fn refuse(&mut self, code: &'static str, message: impl Into<String>, offset: u64) -> Result<()> {
+    pub(super) fn refuse(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        offset: impl Into<Option<u64>>,
+    ) -> Result<()> {
         let message = message.into();
         if self.lenient.iter().any(|name| name == code) {
             self.warn(code, message);
             return Ok(());
         }
-        Err(Error::format(message)
-            .at_offset(offset)
+        let error = Error::format(message);
+        Err(offset
+            .into()
+            .into_iter()
+            .fold(error, Error::at_offset)
             .with_code(code)
             .with_hint(format!("if you know that the data are sound, --lenient {code} lets this pass")))
     }

@@ -1,8 +1,8 @@
 //! A second opinion: decodes an EDF+C file again with the independent crate `edfplus` and compares.
 //!
-//! `edfplus` is sound for headers and samples of ordinary EDF+C files, and only for those; for anything else it can panic, clip
-//! or lose annotations without a word. So a strict admission check comes first, and what it turns away is "not checkable",
-//! never "confirmed".
+//! `edfplus` is sound for headers and samples of ordinary EDF+C files, and only for those; for anything else it can
+//! panic, clip or lose annotations without a word. So a strict admission check comes first, and what it turns away is
+//! "not checkable", never "confirmed".
 
 use super::bytes::{FileStore, read_vec};
 use super::{FileSource, OpenOptions, edf};
@@ -57,21 +57,22 @@ impl fmt::Display for Verification {
 /// When the file cannot be opened by this crate's own reader, or not be read.
 pub fn verify(path: &Path) -> Result<Verification> {
     let mut store = FileStore::open(path)?;
-    if let Some(because) = unfit(&mut store)? {
-        return Ok(Verification::NotCheckable { because });
-    }
+    let annotation_signals = match admit(&mut store)? {
+        Ok(count) => count,
+        Err(because) => return Ok(Verification::NotCheckable { because }),
+    };
     let mut own = edf::open(Box::new(store), "", &OpenOptions::default())?;
     if let Some(warning) = own.recording().warnings.first() {
         let because = format!("it has a defect that the second decoder may not know: {warning}");
         return Ok(Verification::NotCheckable { because });
     }
-    let opinion = catch_unwind(AssertUnwindSafe(|| compare(&mut own, path)));
+    let opinion = catch_unwind(AssertUnwindSafe(|| compare(&mut own, path, annotation_signals == 1)));
     opinion.unwrap_or_else(|_| Ok(Verification::NotCheckable { because: "the second decoder gave up".to_owned() }))
 }
 
-/// Why the file is nothing for `edfplus`; `None` when it is an ordinary EDF+C.
-fn unfit(store: &mut FileStore) -> Result<Option<String>> {
-    let because = |text: &str| Ok(Some(text.to_owned()));
+/// How many annotation signals an ordinary EDF+C has, or why the file is nothing for `edfplus`.
+fn admit(store: &mut FileStore) -> Result<std::result::Result<usize, String>> {
+    let because = |text: &str| Ok(Err(text.to_owned()));
     let Ok(main) = read_vec(store, 0, 256) else { return because("the file is shorter than a header") };
     let plain = |bytes: &[u8]| bytes.iter().all(|b| (0x20..0x7F).contains(b));
     if !plain(&main) || main[0] != b'0' || !main[192..].starts_with(b"EDF+C") {
@@ -118,10 +119,13 @@ fn unfit(store: &mut FileStore) -> Result<Option<String>> {
         record_bytes += 2 * samples;
     }
     let fits = record_bytes <= 64 << 20 && duration * 1e7 * (records as f64) < 9e18 && duration > 0.0;
-    Ok((!fits).then(|| "its records are larger or longer than the second decoder can count".to_owned()))
+    if !fits {
+        return because("its records are larger or longer than the second decoder can count");
+    }
+    Ok(Ok((0..count).filter(|i| columns[16 * i..].starts_with(b"EDF Annotations ")).count()))
 }
 
-fn compare(own: &mut FileSource, path: &Path) -> Result<Verification> {
+fn compare(own: &mut FileSource, path: &Path, annotations: bool) -> Result<Verification> {
     let recording = own.recording().clone();
     let mut other = match edfplus::EdfReader::open(path) {
         Ok(other) => other,
@@ -150,8 +154,8 @@ fn compare(own: &mut FileSource, path: &Path) -> Result<Verification> {
                     // The second decoder clips to the stated limits.
                     clipped += u64::from(ours < low || ours > high);
                     let theirs = theirs.get(s).map_or(f64::NAN, |x| x * factor);
-                    // Not `>`: a NaN is a difference.
-                    if !((ours.clamp(low, high) - theirs).abs() <= 1e-9 * (high - low)) {
+                    let apart = (ours.clamp(low, high) - theirs).abs();
+                    if apart.is_nan() || apart > 1e-9 * (high - low) {
                         let what =
                             format!("channel {}, sample {}: {ours} against {theirs}", c + 1, block.first() + s as i64);
                         return Ok(Verification::Differs { what });
@@ -165,7 +169,8 @@ fn compare(own: &mut FileSource, path: &Path) -> Result<Verification> {
         let because = format!("{clipped} sample(s) lie outside the stated limits, where the second decoder clips");
         return Ok(Verification::NotCheckable { because });
     }
-    Ok(match compare_annotations(&recording, other.annotations()) {
+    let annotations = if annotations { compare_annotations(&recording, other.annotations()) } else { Ok(None) };
+    Ok(match annotations {
         Err(what) => Verification::Differs { what },
         Ok(annotations) => Verification::Confirmed { samples: compared, annotations },
     })
@@ -187,8 +192,9 @@ fn compare_headers(recording: &Recording, other: &edfplus::EdfHeader) -> Option<
     None
 }
 
-/// How many annotations agree; `None` where `edfplus` 0.1 is known to lose or shift them: shared onsets, onsets on a record's start
-/// (shared with the time-keeping), onsets before the start, a start between two seconds.
+/// How many annotations agree; `None` where `edfplus` 0.1 is known to lose or shift them (as it does, too, where there
+/// are several annotation signals): shared onsets, onsets on a
+/// record's start (shared with the time-keeping), onsets before the start, a start between two seconds.
 fn compare_annotations(recording: &Recording, other: &[edfplus::Annotation]) -> Result<Option<u64>, String> {
     let main = recording.main_stream();
     let onset = |e: &crate::signal::Event| main.seconds_at(e.tick) + main.rate.seconds(e.fraction);

@@ -10,6 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use xxhash_rust::xxh3::Xxh3;
 
 /// One input: where it is, and what its identity columns hold.
 #[derive(Debug, Clone)]
@@ -53,7 +54,7 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
     /// Bytes of the input, all its files together.
     pub bytes: Option<u64>,
-    /// BLAKE3 hash of the input: of its files one after the other, the named one first.
+    /// XXH3 hash (128 bit, hexadecimal) of the input: of its files one after the other, the named one first.
     pub hash: Option<String>,
     /// Seconds per stretch of work.
     pub seconds: Vec<(&'static str, f64)>,
@@ -155,6 +156,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         threads,
         lenient: batch.options.lenient.clone(),
         models: batch.options.models.clone(),
+        markers: batch.options.markers.clone(),
         stop: batch.options.stop,
         progress: batch.options.progress,
     };
@@ -245,7 +247,7 @@ fn write_recording(
     let record = json!({
         "stimkit": env!("CARGO_PKG_VERSION"),
         "recording": identity.recording,
-        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "blake3": outcome.hash },
+        "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "xxh3_128": outcome.hash },
         "recipe": analysis.recipe.to_toml(),
         "conditions": analysis.conditions,
         "trials_kept": analysis.trials.0,
@@ -253,7 +255,7 @@ fn write_recording(
         "warnings": analysis.warnings,
         "models": analysis.models,
         "seconds": outcome.seconds.iter().map(|(k, v)| (k.to_string(), json!(v))).collect::<serde_json::Map<_, _>>(),
-        "files_blake3": files,
+        "files_xxh3_128": files,
     });
     // written last: it marks the recording as done
     write_json(&folder.join("recording.json"), &record)
@@ -326,7 +328,7 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
                 "recording": o.recording,
                 "path": o.path.to_string_lossy(),
                 "bytes": o.bytes,
-                "blake3": o.hash,
+                "xxh3_128": o.hash,
                 "outcome": if o.result.is_ok() { "done" } else { "failed" },
                 "trials_kept": o.result.as_ref().ok().map(|t| t.0),
                 "trials_asked": o.result.as_ref().ok().map(|t| t.1),
@@ -376,16 +378,21 @@ fn file_name(path: &Path) -> String {
 }
 
 fn hash_input(path: &Path) -> Result<(u64, String)> {
-    let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+    let (mut hasher, mut bytes) = (Xxh3::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
     for path in input_files(path) {
         let failed = |e: std::io::Error| Error::input(&path, &e);
         let mut file = std::fs::File::open(&path).map_err(failed)?;
         // what can be read only once is left to the reader
-        if file.metadata().map_err(failed)?.is_file() {
-            bytes += std::io::copy(&mut file, &mut hasher).map_err(failed)?;
+        let mut left = file.metadata().map_err(failed)?.is_file();
+        while left {
+            let n = std::io::Read::read(&mut file, &mut buffer).map_err(failed)?;
+            hasher.update(&buffer[..n]);
+            bytes += n as u64;
+            left = n > 0;
         }
     }
-    Ok((bytes, hasher.finalize().to_hex().to_string()))
+    Ok((bytes, format!("{:032x}", hasher.digest128())))
 }
 
 /// The files of a recording: the one named, and what a BrainVision header points to, as far as they exist.

@@ -9,7 +9,7 @@ use crate::recipe::Names;
 use crate::signal::{Event, EventName, Recording};
 use crate::table::{Column, Table, TableSpec};
 use crate::unit::{Rate, Tick};
-use crate::{Error, Result, Warning};
+use crate::{Error, ErrorKind, Result, Warning};
 
 /// A kind of event: how many, how far apart.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -63,7 +63,7 @@ pub fn kinds(recording: &Recording) -> Vec<Kind> {
 
 /// A kind from the times of its events, of `all` with duplicates (0: as many as times).
 fn kind_of(name: &str, times: Vec<f64>, all: usize) -> Kind {
-    let mut gaps: Vec<f64> = times.windows(2).map(|w| w[1] - w[0]).collect();
+    let mut gaps = intervals(&times);
     gaps.sort_by(f64::total_cmp);
     Kind {
         name: name.to_owned(),
@@ -101,7 +101,9 @@ pub fn choose(
     config: &detect::Detect,
 ) -> Result<Choice> {
     let detected = |source: &mut dyn Source| -> Result<Detection> {
-        let found = detect::detect(source, channels, config)?;
+        let asked = "say which events with --event NAME";
+        let found =
+            detect::detect(source, channels, config).map_err(|e| e.of_kind(ErrorKind::Data).with_hint(asked))?;
         source.rewind()?;
         Ok(found)
     };
@@ -217,6 +219,11 @@ pub(super) fn undecided(recording: &Recording, why: &str) -> Error {
         text.push_str("\n  (none)");
     }
     Error::data(text).with_hint("say which with --event NAME")
+}
+
+/// Times from one to the next, in whole nanoseconds: a difference of decimals should not show binary dust.
+pub(super) fn intervals(times_s: &[f64]) -> Vec<f64> {
+    times_s.windows(2).map(|w| ((w[1] - w[0]) * 1e9).round() / 1e9).collect()
 }
 
 /// Median of sorted values.

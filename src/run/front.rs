@@ -1,7 +1,8 @@
 //! The stream side of a pipeline: a run of channels through all Stages into a ring.
 
 use crate::flow::{Ring, Stage};
-use crate::signal::{Block, Event, LANES};
+use crate::signal::{Block, Event, LANES, Lanes};
+use multiversion::multiversion;
 use std::ops::Range;
 
 /// A Stage and the block that it fills.
@@ -147,13 +148,28 @@ impl Saturation {
         self.samples += block.len() as u64 * self.known;
         for g in 0..block.groups() {
             let (low, high) = (&self.low[g], &self.high[g]);
-            let mut hits = [0_u64; LANES];
-            for sample in block.group(g) {
-                for lane in 0..LANES {
-                    hits[lane] += u64::from(sample[lane] <= low[lane] || sample[lane] >= high[lane]);
-                }
+            // nearly always nothing is at a limit, which the extremes tell at the speed of reading
+            let (least, most) = extremes(block.group(g));
+            if (0..LANES).any(|l| least[l] <= low[l] || most[l] >= high[l]) {
+                self.counts[g] += block.group(g).iter().map(|s| at_limits(s, low, high)).sum::<u64>();
             }
-            self.counts[g] += hits.iter().sum::<u64>();
         }
     }
+}
+
+/// Lowest and highest sample of each lane; NaN is passed over.
+#[multiversion(targets("x86_64+avx+avx2"))]
+fn extremes(tile: &[Lanes]) -> (Lanes, Lanes) {
+    let (mut least, mut most) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    for sample in tile {
+        for lane in 0..LANES {
+            least[lane] = if sample[lane] < least[lane] { sample[lane] } else { least[lane] };
+            most[lane] = if sample[lane] > most[lane] { sample[lane] } else { most[lane] };
+        }
+    }
+    (least, most)
+}
+
+fn at_limits(sample: &Lanes, low: &Lanes, high: &Lanes) -> u64 {
+    (0..LANES).filter(|&l| sample[l] <= low[l] || sample[l] >= high[l]).count() as u64
 }

@@ -5,16 +5,16 @@ use crate::{Error, Result};
 use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::Xxh3;
 
-/// Writes `path` through a temporary neighbour; returns the BLAKE3 hash of what was written.
+/// Writes `path` through a temporary neighbour; returns the XXH3 hash (128 bit) of what was written.
 pub(super) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<String> {
     let failed = |e: std::io::Error| Error::output(path, &e);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".stimkit-").suffix(".tmp").tempfile_in(folder).map_err(failed)?;
-    let mut writer =
-        Hashing { inner: BufWriter::with_capacity(1 << 17, file.as_file_mut()), hash: blake3::Hasher::new() };
+    let mut writer = Hashing { inner: BufWriter::with_capacity(1 << 17, file.as_file_mut()), hash: Xxh3::new() };
     fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
-    let hash = writer.hash.finalize().to_hex().to_string();
+    let hash = format!("{:032x}", writer.hash.digest128());
     drop(writer);
     file.as_file().sync_data().map_err(failed)?;
     make_readable(file.path()).map_err(failed)?;
@@ -52,7 +52,7 @@ fn make_readable(path: &Path) -> std::io::Result<()> {
 
 struct Hashing<W> {
     inner: W,
-    hash: blake3::Hasher,
+    hash: Xxh3,
 }
 
 impl<W: Write> Write for Hashing<W> {

@@ -3,7 +3,7 @@
 use super::epochs::{Epochs, Part, TrialRow};
 use super::front::Front;
 use super::{Input, tables};
-use crate::flow::{BuildContext, EpochInfo, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
+use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
 use crate::recipe::{EpochPart, Recipe, StagePart};
 use crate::signal::{Block, Event, EventName, LANES, StreamInfo};
 use crate::table::Table;
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// Saved models of Fits, used instead of fitting: the only way Fits run live.
 pub type Models = Vec<Model>;
+
+/// Longest time after its sample that an event may be waited for.
+const MOST_LATE_MS: f64 = 60_000.0;
 
 /// Input blocks per round, after which the fronts meet at the cutter. A constant: results and memory do not depend on it
 /// beyond the rings' size.
@@ -71,8 +74,11 @@ impl Pipeline {
             seed: recipe.input.seed,
             ..BuildContext::default()
         };
+        problems.enter("input");
+        if !(0.0..=MOST_LATE_MS).contains(&recipe.input.late_ms) {
+            problems.add("late_ms", format!("{} is not between 0 and {MOST_LATE_MS}", recipe.input.late_ms));
+        }
         for name in &recipe.input.bad {
-            problems.enter("input");
             if !input.info.channels.iter().any(|c| c.name == *name) {
                 problems.add("bad", format!("no channel that is analysed is called {name}"));
             }
@@ -149,6 +155,11 @@ impl Pipeline {
             finished: false,
             seen_events: Vec::with_capacity(crate::flow::MAX_PENDING),
         })
+    }
+
+    /// Adds a marker of the caller's own; it sees every kept epoch from now on and reports beside the recipe's.
+    pub fn add_marker(&mut self, marker: Box<dyn Marker>) {
+        self.epochs.markers.push(marker);
     }
 
     /// How long after its own sample a result can be known: look-ahead of all Stages plus the window's end.
@@ -446,7 +457,7 @@ fn behind(
     models: &Models,
     context: &mut BuildContext,
     problems: &mut Problems,
-) -> (Vec<Part>, Vec<Box<dyn crate::flow::Marker>>) {
+) -> (Vec<Part>, Vec<Box<dyn Marker>>) {
     let mut parts = Vec::new();
     for (i, part) in recipe.epoch.iter().enumerate() {
         problems.enter(format!("epoch[{i}]"));

@@ -3,9 +3,9 @@
 use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use crate::flow::Source;
+use crate::flow::{EpochInfo, Marker, Source};
 use crate::read::probe::{self, OpenOptions};
-use crate::recipe::{Line, Names, Recipe};
+use crate::recipe::{Line, Names, Recipe, StagePart};
 use crate::signal::{ChannelKind, Event, EventName, Recording};
 use crate::table::Table;
 use crate::unit::Tick;
@@ -13,6 +13,9 @@ use crate::{Error, ErrorKind, Result, Warning};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+/// Makes a marker for epochs of this shape; `None` where they do not suit it.
+pub type MakeMarker<'a> = dyn Fn(&EpochInfo) -> Option<Box<dyn Marker>> + Sync + 'a;
 
 /// How a recording is run, beyond its recipe.
 #[derive(Default)]
@@ -23,6 +26,8 @@ pub struct Options<'a> {
     pub lenient: Vec<String>,
     /// Saved models of Fits.
     pub models: Models,
+    /// Markers of the caller's own, made for the epochs that the recipe cuts.
+    pub markers: Vec<&'a MakeMarker<'a>>,
     /// Set from outside to stop at the next round.
     pub stop: Option<&'a AtomicBool>,
     /// Told how many bytes of samples have been read since the last call.
@@ -53,7 +58,7 @@ pub struct Analysis {
 /// # Errors
 /// When the file cannot be read or cannot support what the recipe asks.
 pub fn analyse(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Analysis> {
-    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() });
+    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone() });
     analyse_source(&open, recipe, options).map_err(|e| e.at_path(path))
 }
 
@@ -72,7 +77,11 @@ pub fn analyse_source(
     let mut session = settle(&mut *source, recipe)?;
     clock.lap("settle");
 
-    let mut pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, options.threads.max(1))?;
+    let mut pipeline = build(&mut session, options, options.threads.max(1))?;
+    for make in &options.markers {
+        let marker = make(pipeline.epoch_info());
+        marker.into_iter().for_each(|m| pipeline.add_marker(m));
+    }
     clock.lap("build");
     let mut sources = vec![source];
     let ranges = pipeline.front_channels();
@@ -148,6 +157,21 @@ pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>
         }
     }
     out
+}
+
+/// The pipeline for a session. The recipe was read without a problem, so what is wrong now is wrong for this recording.
+fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result<Pipeline> {
+    let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
+        .map_err(|e| e.of_kind(ErrorKind::Data))?;
+    for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
+        if let StagePart::Decimate(wanted) = part
+            && (stage.rate_hz - wanted.to_hz).abs() > 1e-9
+        {
+            let message = format!("decimated to {} Hz, the nearest possible to {} Hz", stage.rate_hz, wanted.to_hz);
+            session.warnings.push(Warning::new("W_RATE", message));
+        }
+    }
+    Ok(pipeline)
 }
 
 /// A recipe whose open questions have been settled for one recording.
@@ -276,10 +300,10 @@ pub struct Plan {
 /// As [`analyse`] would before its first sample.
 pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan> {
     let plan = || {
-        let open = OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() };
+        let open = OpenOptions { lenient: options.lenient.clone() };
         let mut source = probe::open(path, &open)?;
-        let session = settle(&mut *source, recipe)?;
-        let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, 1)?;
+        let mut session = settle(&mut *source, recipe)?;
+        let pipeline = build(&mut session, options, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
             channels: session.channels.len(),

@@ -105,7 +105,7 @@ pub(super) fn facts(conditions: usize, events: &[(u16, f64)], saturated_fraction
             let mut onsets: Vec<f64> =
                 events.iter().filter(|(c, _)| usize::from(*c) == condition).map(|(_, onset)| *onset).collect();
             onsets.sort_by(f64::total_cmp);
-            let mut intervals: Vec<f64> = onsets.windows(2).map(|w| w[1] - w[0]).collect();
+            let mut intervals = super::events::intervals(&onsets);
             intervals.sort_by(f64::total_cmp);
             let n = intervals.len();
             ConditionFacts {
@@ -124,7 +124,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
     let mut table = Table::new(&CHANNELS);
     let judged = models.iter().find(|m| m.name == "bad-channels");
     let line_hz = input.line_hz;
-    for condition in 0..report.conditions.len() {
+    for (condition, rejected) in rejected.iter().enumerate() {
         let averages = &report.averages[condition];
         let (mean, halves) = (averages.mean(), [averages.half(0), averages.half(1)]);
         let mut rows: Vec<(usize, Vec<Cell>)> = Vec::new();
@@ -154,7 +154,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
                     status.into(),
                     reason,
                     noise.into(),
-                    rejected[condition][c].into(),
+                    rejected[c].into(),
                     step.into(),
                     at_15.into(),
                     at_30.into(),

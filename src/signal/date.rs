@@ -1,4 +1,5 @@
-//! A date and a time of day, to the microsecond: just enough for start times and pauses. A recording states its start as the ISO text of one.
+//! A date and a time of day, to the microsecond: just enough for start times and pauses. A recording states its start
+//! as the ISO text of one.
 
 /// Microseconds since 1970-01-01T00:00:00, local time as the file states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -55,8 +55,8 @@ impl Stream {
         }
     }
 
-    /// The stored sample nearest to a moment (a tie goes to the later one), the rest in samples (−0.5…0.5), and where it fell.
-    /// Before the first and after the last sample the grid goes on; in a gap the nearer edge is taken.
+    /// The stored sample nearest to a moment (a tie goes to the later one), the rest in samples (−0.5…0.5), and where
+    /// it fell. Before the first and after the last sample the grid goes on; in a gap the nearer edge is taken.
     pub fn place(&self, seconds: f64) -> (Tick, f64, Place) {
         let nearest = |first: i64, start_s: f64| {
             let exact = self.rate.ticks(seconds - start_s);

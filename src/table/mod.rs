@@ -183,6 +183,14 @@ impl Table {
         self.cells.chunks_exact(self.columns.len()).nth(row)?.get(at)
     }
 
+    /// One text by row and column name; `None` when missing or not a text.
+    pub fn text(&self, row: usize, column: &str) -> Option<&str> {
+        match self.cell(row, column)? {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// One number by row and column name; `None` when missing or not a number.
     pub fn number(&self, row: usize, column: &str) -> Option<f64> {
         match self.cell(row, column)? {

@@ -1,7 +1,8 @@
 //! BrainVision Core Data Format 1.0: float32, multiplexed, UTF-8, values in the channels' own unit (µV, mA, …).
 //!
-//! Samples stream through; memory does not grow with the recording. The three files are written beside their place and renamed into it
-//! when all is on the disk, the header last: nothing ever stands under the final names but a whole recording.
+//! Samples stream through; memory does not grow with the recording. The three files are written beside their place and
+//! renamed into it when all is on the disk, the header last: nothing ever stands under the final names but a whole
+//! recording.
 
 use crate::flow::Source;
 use crate::signal::date::DateTime;
@@ -20,6 +21,7 @@ pub struct BrainVisionWriter {
     header: PathBuf,
     stem: String,
     channels: Vec<Channel>,
+    encoding: Encoding,
     rate: Rate,
     segments: Vec<Segment>,
     /// Event, marker type, name.
@@ -31,7 +33,8 @@ pub struct BrainVisionWriter {
     left_out: u64,
 }
 
-/// Writes one stream of `source`, all channels, as `<stem>.vhdr`, `.vmrk` and `.eeg`; says how many samples per channel there are.
+/// Writes one stream of `source`, all channels, as `<stem>.vhdr`, `.vmrk` and `.eeg`; says how many samples per
+/// channel there are.
 ///
 /// # Errors
 /// As [`Source::read`] and [`BrainVisionWriter`].
@@ -45,6 +48,27 @@ pub fn write(source: &mut dyn Source, stream: usize, header: &Path) -> Result<u6
         writer.push(&block)?;
     }
     Ok(writer.finish()?.samples)
+}
+
+/// How samples are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoding {
+    /// IEEE float, 32 bit: no scale, hardly any rounding.
+    Float32,
+    /// Integers of 16 bit in steps of this size (in the channel's unit), clipped at their limits as an amplifier would.
+    Int16 {
+        /// Size of a step.
+        step: f64,
+    },
+}
+
+impl Encoding {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Float32 => 4,
+            Self::Int16 { .. } => 2,
+        }
+    }
 }
 
 /// What a finished file could not hold.
@@ -93,6 +117,7 @@ impl BrainVisionWriter {
             header: header.to_owned(),
             stem: stem.to_owned(),
             channels: picked,
+            encoding: Encoding::Float32,
             rate: source.rate,
             segments: source.segments.clone(),
             events,
@@ -102,6 +127,13 @@ impl BrainVisionWriter {
             written: 0,
             left_out,
         })
+    }
+
+    /// Stores samples in this form instead of 32-bit floats. Before the first block.
+    #[must_use]
+    pub fn encoded(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
     }
 
     /// Appends a block: the channels as chosen, the samples that follow those before.
@@ -118,14 +150,25 @@ impl BrainVisionWriter {
                 self.written
             )));
         }
-        let frame = 4 * block.channels();
+        let width = self.encoding.bytes();
+        let frame = width * block.channels();
         self.bytes.resize(frame * block.len(), 0);
         for g in 0..block.groups() {
             let lanes = LANES.min(block.channels() - g * LANES);
             for (values, out) in block.group(g).iter().zip(self.bytes.chunks_exact_mut(frame)) {
-                let out = &mut out[4 * g * LANES..][..4 * lanes];
-                for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
-                    *out = (*value as f32).to_le_bytes();
+                let out = &mut out[width * g * LANES..][..width * lanes];
+                match self.encoding {
+                    Encoding::Float32 => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
+                            *out = (*value as f32).to_le_bytes();
+                        }
+                    }
+                    Encoding::Int16 { step } => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+                            // the cast saturates, and sends NaN to 0
+                            *out = ((value / step).round() as i16).to_le_bytes();
+                        }
+                    }
                 }
             }
         }
@@ -173,18 +216,35 @@ impl BrainVisionWriter {
     }
 
     fn header_text(&self) -> String {
-        let mut text = String::from("Brain Vision Data Exchange Header File Version 1.0\r\n");
-        let stem = &self.stem;
-        let _ = write!(
-            text,
-            "; written by stimkit {}\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={stem}.eeg\r\nMarkerFile={stem}.vmrk\r\n\
-             DataFormat=BINARY\r\nDataOrientation=MULTIPLEXED\r\nDataType=TIMEDOMAIN\r\nNumberOfChannels={}\r\nDataPoints={}\r\n\
-             ; Sampling interval in microseconds\r\nSamplingInterval={}\r\n\r\n[Binary Infos]\r\nBinaryFormat=IEEE_FLOAT_32\r\n\r\n\
-             [Channel Infos]\r\n; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>\r\n; \\1 stands for a comma\r\n",
-            env!("CARGO_PKG_VERSION"),
-            self.channels.len(),
-            self.written,
-            1e6 * self.rate.den() as f64 / self.rate.num() as f64,
+        let (stem, channels, samples) = (&self.stem, self.channels.len(), self.written);
+        let interval = 1e6 * self.rate.den() as f64 / self.rate.num() as f64;
+        let (format, step) = match self.encoding {
+            Encoding::Float32 => ("IEEE_FLOAT_32", 1.0),
+            Encoding::Int16 { step } => ("INT_16", step),
+        };
+        let mut text = format!(
+            "Brain Vision Data Exchange Header File Version 1.0
+; written by stimkit {version}
+
+[Common Infos]
+Codepage=UTF-8
+DataFile={stem}.eeg
+MarkerFile={stem}.vmrk
+DataFormat=BINARY
+DataOrientation=MULTIPLEXED
+DataType=TIMEDOMAIN
+NumberOfChannels={channels}
+DataPoints={samples}
+; Sampling interval in microseconds
+SamplingInterval={interval}
+
+[Binary Infos]
+BinaryFormat={format}
+
+[Channel Infos]
+; Each entry: Ch<number>=<name>,<reference>,<resolution in unit>,<unit>; \\1 stands for a comma
+",
+            version = env!("CARGO_PKG_VERSION"),
         );
         for (k, channel) in self.channels.iter().enumerate() {
             let unit = match &channel.unit {
@@ -193,9 +253,9 @@ impl BrainVisionWriter {
                 Unit::None => "n/a".to_owned(),
                 unit => field(&unit.to_string()),
             };
-            let _ = write!(text, "Ch{}={},,1,{unit}\r\n", k + 1, field(&channel.name));
+            let _ = writeln!(text, "Ch{}={},,{step},{unit}", k + 1, field(&channel.name));
         }
-        text
+        text.replace('\n', "\r\n")
     }
 
     /// `New Segment` at each segment, then the events, by position.
@@ -218,14 +278,21 @@ impl BrainVisionWriter {
         }
         lines.sort_by_key(|line| line.0);
         let mut text = format!(
-            "Brain Vision Data Exchange Marker File, Version 1.0\r\n\r\n[Common Infos]\r\nCodepage=UTF-8\r\nDataFile={}.eeg\r\n\r\n\
-             [Marker Infos]\r\n; Each entry: Mk<number>=<type>,<description>,<position>,<size>,<channel>,<date>\r\n; \\1 stands for a comma\r\n",
+            "Brain Vision Data Exchange Marker File, Version 1.0
+
+[Common Infos]
+Codepage=UTF-8
+DataFile={}.eeg
+
+[Marker Infos]
+; Each entry: Mk<number>=<type>,<description>,<position>,<size>,<channel>,<date>; \\1 stands for a comma
+",
             self.stem
         );
         for (k, (_, line)) in lines.iter().enumerate() {
-            let _ = write!(text, "Mk{}={line}\r\n", k + 1);
+            let _ = writeln!(text, "Mk{}={line}", k + 1);
         }
-        text
+        text.replace('\n', "\r\n")
     }
 }
 

@@ -67,14 +67,14 @@ pub fn edf(
     column(80, &|_| String::new());
     column(8, &|s| s.per_record.to_string());
     column(32, &|_| String::new());
-    for r in 0..records {
+    let tals = tals.iter().cloned().map(Some).chain(std::iter::repeat(None));
+    for (r, tal) in (0..records).zip(tals) {
         for (c, signal) in signals.iter().enumerate() {
             for i in r * signal.per_record..(r + 1) * signal.per_record {
                 file.extend(&digital(c, i).to_le_bytes()[..width]);
             }
         }
-        if annotated {
-            let mut bytes = tals[r].clone();
+        if let Some(mut bytes) = tal {
             bytes.resize(TAL_SAMPLES * width, 0);
             file.extend(bytes);
         }

@@ -3,12 +3,12 @@
 use crate::read::text::{Defects, Encoding, decode_text};
 use crate::{Error, Result};
 
-/// A line `key=value` with its line number, from 1.
+/// A line `key=value` and the byte it begins at.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) value: String,
-    pub(super) line: u64,
+    pub(super) offset: u64,
 }
 
 /// A section's entries, and how many of its lines are none.
@@ -30,7 +30,8 @@ pub(super) struct Ini {
 /// Sections that are looked at; others are skipped unread.
 const KNOWN: [&str; 4] = ["Common Infos", "Binary Infos", "Channel Infos", "Marker Infos"];
 
-/// Decodes and cuts. UTF-8 where the bytes are, else Windows-1252, which is what "ANSI" meant on the recording computers.
+/// Decodes and cuts. UTF-8 where the bytes are, else Windows-1252, which is what "ANSI" meant on the recording
+/// computers.
 pub(super) fn parse(bytes: &[u8], what: &str, defects: &mut Defects) -> Result<Ini> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Err(
@@ -44,9 +45,13 @@ pub(super) fn parse(bytes: &[u8], what: &str, defects: &mut Defects) -> Result<I
     let (text, encoding) = decode_text(bytes);
     let mut ini = Ini::default();
     let mut current: Option<Section> = None;
-    for (k, line) in text.lines().enumerate() {
+    let mut next = 0;
+    // Lines end with CR LF, LF, or CR alone.
+    for line in text.split_inclusive(['\n', '\r']) {
+        let offset = next;
+        next += line.len() as u64;
         let line = line.trim();
-        if k == 0 && !line.starts_with(['[', ';']) {
+        if offset == 0 && !line.starts_with(['[', ';']) {
             ini.first = line.to_owned();
             continue;
         }
@@ -66,11 +71,9 @@ pub(super) fn parse(bytes: &[u8], what: &str, defects: &mut Defects) -> Result<I
         }
         if let Some(section) = &mut current {
             match line.split_once('=') {
-                Some((key, value)) => section.entries.push(Entry {
-                    key: key.trim().to_owned(),
-                    value: value.trim().to_owned(),
-                    line: k as u64 + 1,
-                }),
+                Some((key, value)) => {
+                    section.entries.push(Entry { key: key.trim().to_owned(), value: value.trim().to_owned(), offset })
+                }
                 None => section.noise += 1,
             }
         }
@@ -92,7 +95,7 @@ impl Ini {
         let first = found.next();
         if found.next().is_some() {
             let message = format!("[{name}] stands there more than once (let pass, the first counts)");
-            defects.refuse("E_BV_DUPLICATE_SECTION", message, 0)?;
+            defects.refuse("E_BV_DUPLICATE_SECTION", message, None)?;
         }
         Ok(first)
     }

@@ -41,8 +41,8 @@ const NO_STIMULI: [&str; 9] = [
 /// No recording has more samples.
 const MOST: u64 = 1 << 50;
 
-/// Reads `Mk<n>=<type>,<description>,<position>,<size>,<channel>[,<date>]`. An event is called by its description, or by its type where
-/// it has none. What cannot be placed is counted and left out.
+/// Reads `Mk<n>=<type>,<description>,<position>,<size>,<channel>[,<date>]`. An event is called by its description, or
+/// by its type where it has none. What cannot be placed is counted and left out.
 pub(super) fn read(ini: &Ini, defects: &mut Defects) -> Result<Markers> {
     let mut found = Markers::default();
     let Some(section) = ini.section("Marker Infos", defects)? else {

@@ -82,6 +82,11 @@ pub(super) fn walk(bytes: &[u8], faults: &mut Faults, mut found: impl FnMut(&Sta
     }
 }
 
+/// A number without an exponent: EDF+ allows none in a TAL.
+fn plain(text: &str) -> Option<Decimal> {
+    if text.contains(['e', 'E']) { None } else { decimal(text) }
+}
+
 fn stamp(head: &[u8], faults: &mut Faults) -> Option<Stamp> {
     let mut parts = head.split(|&b| b == 0x15);
     let onset = std::str::from_utf8(parts.next()?).ok()?;
@@ -89,10 +94,10 @@ fn stamp(head: &[u8], faults: &mut Faults) -> Option<Stamp> {
     if !onset.starts_with(['+', '-']) || parts.next().is_some() {
         return None;
     }
-    let onset = decimal(onset).filter(|onset| onset.value.abs() <= LONGEST)?;
+    let onset = plain(onset).filter(|onset| onset.value.abs() <= LONGEST)?;
     let duration_s = match duration {
         None | Some([]) => 0.0,
-        Some(text) => match std::str::from_utf8(text).ok().and_then(decimal) {
+        Some(text) => match std::str::from_utf8(text).ok().and_then(plain) {
             Some(duration) if (0.0..=LONGEST).contains(&duration.value) => {
                 faults.commas += u64::from(duration.comma);
                 duration.value
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_tal_is_counted_not_believed() {
-        let (found, faults) = all(b"+0\x14\x14\0+nan\x14x\x14\0+1,5\x14y\x14\x00noise\0+2\x15-1\x14z\x14\0+3\x14cut");
+        let (found, faults) = all(b"+0\x14\x14\0+1e3\x14x\x14\0+1,5\x14y\x14\x00noise\0+2\x15-1\x14z\x14\0+3\x14cut");
         assert_eq!(found.iter().map(|f| &*f.3).collect::<Vec<_>>(), ["", "y", "z"]);
         assert_eq!((found[1].0, found[2].1), (1.5, 0.0));
         assert_eq!((faults.malformed, faults.commas, faults.durations, faults.unterminated), (2, 1, 1, 1));

@@ -106,9 +106,11 @@ fn version(main: &[u8], defects: &mut Defects) -> Result<bool> {
             return Err(Error::format("the file holds only zeros").with_hint("copy it again from its source"));
         }
         if !version.starts_with(|c: char| c.is_ascii_digit()) || !main[8..].iter().any(u8::is_ascii_digit) {
-            return Err(Error::format("the first bytes are neither EDF's '0' nor BDF's 0xFF 'BIOSEMI'").at_offset(0));
+            return Err(Error::format("the first bytes are neither EDF's '0' nor BDF's 0xFF 'BIOSEMI'")
+                .at_offset(0)
+                .with_hint("whatever its name, this is another kind of file, or it was not copied whole"));
         }
-        let message = format!("the EDF version is '{}', not '0'", safe(&version));
+        let message = format!("the version field is '{}', not '0' and seven spaces", safe(&text_of(&main[..8])));
         defects.refuse("E_EDF_VERSION", message, 0)?;
     }
     Ok(false)
@@ -339,11 +341,17 @@ fn label(bytes: &[u8]) -> String {
     visible(text, &[]).0
 }
 
+/// A field with its padding.
+fn text_of(bytes: &[u8]) -> String {
+    decode_text(bytes).0
+}
+
 fn is_annotation_label(label: &str) -> bool {
     label.eq_ignore_ascii_case("EDF Annotations") || label.eq_ignore_ascii_case("BDF Annotations")
 }
 
-/// A number field as an error may show it: short, without controls. Never used for fields that can hold a person's data.
+/// A number field as an error may show it: short, without controls. Never used for fields that can hold a person's
+/// data.
 fn safe(text: &str) -> String {
     visible(text, &[]).0
 }
