@@ -34,7 +34,8 @@ pub(super) fn run(args: &RunArgs, talk: &Talk, command: Vec<String>) -> Result<u
 /// The text of a recipe: a file, where one of that name exists or the name looks like one; else a built-in one.
 pub(super) fn recipe_text(name: &str) -> Result<String> {
     let path = Path::new(name);
-    if path.is_file() || path.extension().is_some_and(|e| e == "toml") {
+    // not `is_file`: a shell's <(…) is a pipe
+    if (path.exists() && !path.is_dir()) || path.extension().is_some_and(|e| e == "toml") {
         return std::fs::read_to_string(path)
             .map_err(|e| Error::usage(format!("the recipe cannot be read: {e}")).at_path(path));
     }

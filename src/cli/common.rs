@@ -7,7 +7,7 @@ use crate::recipe::{Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
 use crate::run::{Options, identity, output};
 use crate::table::Identity;
-use crate::{Error, Result};
+use crate::{Error, Result, Warning};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,8 +93,8 @@ pub(super) struct DetectArgs {
 }
 
 impl DetectArgs {
-    pub fn config(&self) -> Detect {
-        let mut config = Detect::default();
+    /// What was asked for, on top of `config`.
+    pub fn patch(&self, mut config: Detect) -> Detect {
         if self.threshold.is_some() {
             config.threshold_uv = self.threshold;
         }
@@ -117,6 +117,7 @@ impl Common {
         if self.detect {
             recipe.cut.event = Some(Names::one("detect"));
         }
+        recipe.input.detect = self.detection.patch(recipe.input.detect);
         if !self.channels.is_empty() {
             recipe.input.channels = Names::Many(self.channels.clone());
         }
@@ -130,11 +131,10 @@ impl Common {
             };
         }
         if let Some(site) = &self.site {
-            let value = site_value(site)?;
-            recipe.set_on_markers("site", &value)?;
+            set_on_markers(&mut recipe, "site", &site_value(site)?)?;
         }
         if self.long {
-            recipe.set_on_markers("long", &toml::Value::Boolean(true))?;
+            set_on_markers(&mut recipe, "long", &toml::Value::Boolean(true))?;
         }
         Ok(recipe)
     }
@@ -152,8 +152,11 @@ impl Common {
             check_table(name, &recipe)?;
         }
         let inputs = self.inputs()?;
-        let total: u64 =
-            inputs.iter().filter_map(|i| std::fs::metadata(data_file(&i.path)).ok()).map(|m| m.len()).sum();
+        let total: u64 = inputs
+            .iter()
+            .flat_map(|i| batch::input_files(&i.path))
+            .filter_map(|f| Some(f.metadata().ok()?.len()))
+            .sum();
         let bar = talk.bar(total);
         let progress = |bytes: u64| bar.inc(bytes);
         let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome));
@@ -165,7 +168,6 @@ impl Common {
             options: Options {
                 threads: 1,
                 lenient: self.lenient.clone(),
-                detect: self.detection.config(),
                 stop: Some(stop_flag()),
                 progress: Some(&progress),
                 ..Options::default()
@@ -189,6 +191,10 @@ impl Common {
         let names = output::recording_names(&self.files);
         let pattern = self.pattern.as_deref().map(regex_lite::Regex::new).transpose();
         let pattern = pattern.map_err(|e| Error::usage(format!("--match: {e}")))?;
+        if pattern.as_ref().is_some_and(|p| !p.capture_names().flatten().any(|name| ENTITIES.contains(&name))) {
+            return Err(Error::usage("--match: no group is named subject, session, task or run")
+                .with_hint("write (?<subject>…) around the part of the path that tells the subject"));
+        }
         let sheet = self.join.as_deref().map(Sheet::read).transpose()?;
         Ok(self
             .files
@@ -197,15 +203,19 @@ impl Common {
             .map(|(path, name)| {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 let mut identity = identity::from_bids(&name, &stem);
-                if let Some(found) =
-                    pattern.as_ref().and_then(|p| p.captures(&path.to_string_lossy()).map(|c| Groups::of(&c)))
+                let mut warnings = Vec::new();
+                if let Some(pattern) = &pattern {
+                    match pattern.captures(&path.to_string_lossy()) {
+                        Some(found) => Groups::of(&found).fill(&mut identity),
+                        None => warnings.push(Warning::new("W_NO_MATCH", "--match does not fit the path")),
+                    }
+                }
+                if let Some(sheet) = &sheet
+                    && !sheet.fill(&name, &mut identity)
                 {
-                    found.fill(&mut identity);
+                    warnings.push(Warning::new("W_NOT_IN_SHEET", "the sheet of --join does not hold the recording"));
                 }
-                if let Some(sheet) = &sheet {
-                    sheet.fill(&name, &mut identity);
-                }
-                Input { path: path.clone(), identity }
+                Input { path: path.clone(), identity, warnings }
             })
             .collect())
     }
@@ -223,11 +233,22 @@ fn site_value(name: &str) -> Result<toml::Value> {
     toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
 }
 
+/// Sets a key on all markers that have it.
+fn set_on_markers(recipe: &mut Recipe, key: &str, value: &toml::Value) -> Result<()> {
+    match recipe.set_on_markers(key, value)? {
+        0 => Err(Error::usage(format!("--{key}: no marker of this recipe has the key `{key}`"))),
+        _ => Ok(()),
+    }
+}
+
+/// Identity columns that a pattern or a sheet may fill.
+const ENTITIES: [&str; 4] = ["subject", "session", "task", "run"];
+
 struct Groups([Option<String>; 4]);
 
 impl Groups {
     fn of(captures: &regex_lite::Captures<'_>) -> Self {
-        Self(["subject", "session", "task", "run"].map(|g| captures.name(g).map(|m| m.as_str().to_owned())))
+        Self(ENTITIES.map(|g| captures.name(g).map(|m| m.as_str().to_owned())))
     }
 
     fn fill(self, identity: &mut Identity) {
@@ -252,7 +273,7 @@ impl Sheet {
         let Some(key) = column("recording") else {
             return Err(Error::usage("--join: the sheet has no column `recording`").at_path(path));
         };
-        let columns = ["subject", "session", "task", "run"].map(column);
+        let columns = ENTITIES.map(column);
         let mut rows = HashMap::new();
         for record in reader.records() {
             let record = record.map_err(bad)?;
@@ -262,10 +283,13 @@ impl Sheet {
         Ok(Self(rows))
     }
 
-    fn fill(&self, recording: &str, identity: &mut Identity) {
-        if let Some(values) = self.0.get(recording) {
+    /// Returns `false` when the sheet does not hold the recording.
+    fn fill(&self, recording: &str, identity: &mut Identity) -> bool {
+        let found = self.0.get(recording);
+        if let Some(values) = found {
             Groups(values.clone()).fill(identity);
         }
+        found.is_some()
     }
 }
 
@@ -298,15 +322,6 @@ fn print_table(name: &str, outcomes: &[Outcome], raw: bool) -> Result<u8> {
         }
         Ok(())
     })
-}
-
-/// The file whose bytes are read: beside a `.vhdr` its data.
-fn data_file(path: &Path) -> PathBuf {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhdr")) {
-        let found = ["eeg", "dat", "EEG"].map(|e| path.with_extension(e)).into_iter().find(|p| p.exists());
-        return found.unwrap_or_else(|| path.to_owned());
-    }
-    path.to_owned()
 }
 
 fn jobs(given: Option<usize>) -> Result<usize> {

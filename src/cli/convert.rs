@@ -27,17 +27,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
-    if !args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhdr")) {
-        return Err(Error::usage("only BrainVision is written")
-            .at_path(&args.out)
-            .with_hint("give a name that ends in .vhdr"));
+    check_target(&args.out, args.force)?;
+    let same = |a: &Path| matches!((a.canonicalize(), args.file.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if targets(&args.out).iter().any(|t| same(t)) {
+        return Err(Error::usage("would overwrite the recording that is read").at_path(&args.out));
     }
-    if !args.force && args.out.exists() {
-        return Err(Error::new(ErrorKind::Output, "exists already")
-            .at_path(&args.out)
-            .with_hint("overwrite with --force"));
-    }
-    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { lenient: args.lenient.clone() };
     let mut source = probe::open(&args.file, &options).map_err(|e| e.at_path(&args.file))?;
     for warning in &source.recording().warnings {
         talk.warning(&args.file.to_string_lossy(), warning);
@@ -56,6 +51,26 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     source.select(stream, &channels)?;
     write(&mut *source, stream, &args.out, Encoding::Float32, talk)?;
     Ok(0)
+}
+
+/// The three files of a BrainVision recording.
+fn targets(out: &Path) -> [PathBuf; 3] {
+    ["vhdr", "vmrk", "eeg"].map(|extension| out.with_extension(extension))
+}
+
+/// Whether a recording of this name can be written without overwriting anything, or may be with `--force`.
+pub(super) fn check_target(out: &Path, force: bool) -> Result<()> {
+    if out.extension().is_none_or(|e| e != "vhdr") {
+        return Err(Error::usage("only BrainVision is written")
+            .at_path(out)
+            .with_hint("give a name that ends in .vhdr"));
+    }
+    match targets(out).into_iter().find(|t| !force && t.exists()) {
+        Some(there) => {
+            Err(Error::new(ErrorKind::Output, "exists already").at_path(there).with_hint("overwrite with --force"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Streams what is selected (all channels of `stream`) into a BrainVision recording.

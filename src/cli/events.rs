@@ -5,8 +5,9 @@ use super::talk::Talk;
 use crate::clean::detect;
 use crate::read::probe::{self, OpenOptions};
 use crate::run::events::{self, EVENT_LIST, EVENTS};
+use crate::run::{identity, output};
 use crate::signal::ChannelKind;
-use crate::table::{Identity, Table};
+use crate::table::Table;
 use crate::unit::Unit;
 use crate::{Error, Result, recipe};
 use std::path::{Path, PathBuf};
@@ -34,12 +35,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     let spec = if args.list { &EVENT_LIST } else { &EVENTS };
-    super::print(|out| Table::new(spec).write_header(out, false))?;
+    let mut header = Some(Table::new(spec));
     let mut failures = Vec::new();
-    for path in &args.files {
-        let written = of_file(path, args, talk).and_then(|(table, name)| {
-            let identity = Identity { recording: name, ..Identity::default() };
-            super::print(|out| table.write_rows(out, &identity, &[], false))
+    for (path, name) in args.files.iter().zip(output::recording_names(&args.files)) {
+        let written = of_file(path, args, talk).and_then(|table| {
+            let identity = identity::from_bids(&name, &path.file_stem().unwrap_or_default().to_string_lossy());
+            super::print(|out| {
+                header.take().map_or(Ok(()), |t| t.write_header(&mut *out, false))?;
+                table.write_rows(out, &identity, &[], false)
+            })
         });
         if let Err(error) = written {
             talk.error(&error);
@@ -53,9 +57,9 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     })
 }
 
-fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<(Table, String)> {
+fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<Table> {
     let located = |e: Error| e.at_path(path);
-    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { lenient: args.lenient.clone() };
     let mut source = probe::open(path, &options).map_err(located)?;
     let recording = source.recording().clone();
     for warning in &recording.warnings {
@@ -78,15 +82,15 @@ fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<(Table, String)> {
                 .at_path(path)
                 .with_hint("name some with --channels"));
         }
-        let detection = detect::detect(&mut *source, &chosen, &args.detection.config()).map_err(located)?;
+        let detection =
+            detect::detect(&mut *source, &chosen, &args.detection.patch(detect::Detect::default())).map_err(located)?;
         talk.note(&format!("{}: {}", recording.name, events::told(&detection)));
         found = Some(detection);
     }
     let pulses = found.as_ref().map(detect::Detection::ticks);
-    let table = if args.list {
+    Ok(if args.list {
         events::list(&recording, pulses.as_deref())
     } else {
         events::summary(&recording, pulses.as_deref())
-    };
-    Ok((table, recording.name))
+    })
 }

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
 }
 
 fn describe(path: &Path, args: &Args, talk: &Talk) -> Result<u8> {
-    let options = OpenOptions { lenient: args.lenient.clone(), ..OpenOptions::default() };
+    let options = OpenOptions { lenient: args.lenient.clone() };
     let source = probe::open(path, &options).map_err(|e| e.at_path(path))?;
     let recording = source.recording();
     let verdict = if args.verify { Some(verify(path)?) } else { None };

@@ -76,6 +76,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { 64 } else { 0 };
+            if code != 0 && args.iter().take_while(|a| *a != "--").any(|a| a == "--json") {
+                talk::usage_as_json(&error.to_string());
+                return code;
+            }
             // nothing is left to do where even this cannot be written
             let _ = error.print();
             return code;

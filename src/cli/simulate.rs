@@ -4,7 +4,7 @@ use super::talk::Talk;
 use crate::simulate::TmsSimulation;
 use crate::table::Identity;
 use crate::write::brainvision::Encoding;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +22,8 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct TmsArgs {
     /// File to write: NAME.vhdr (BrainVision float32); the truth goes to NAME.truth_*.csv
-    #[arg(short, long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "print_settings")]
+    out: Option<PathBuf>,
     /// EEG channels, named by the 10-05 system
     #[arg(long)]
     channels: Option<usize>,
@@ -60,25 +60,22 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
         let text = toml::to_string(&settings).map_err(|e| Error::usage(e.to_string()))?;
         return super::print(|out| out.write_all(text.as_bytes()));
     }
-    if !args.force && args.out.exists() {
-        return Err(Error::new(ErrorKind::Output, "exists already")
-            .at_path(&args.out)
-            .with_hint("overwrite with --force"));
-    }
+    let Some(out) = &args.out else { return Err(Error::usage("where to? give -o FILE.vhdr")) };
+    super::convert::check_target(out, args.force)?;
     let mut source = settings.build()?;
-    let name = args.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let encoding = match args.int16 {
         Some(step) if !(step.is_finite() && step > 0.0) => return Err(Error::usage("--int16: a step is above 0 uV")),
         Some(step) => Encoding::Int16 { step },
         None => Encoding::Float32,
     };
-    super::convert::write(&mut source, 0, &args.out, encoding, talk)?;
+    super::convert::write(&mut source, 0, out, encoding, talk)?;
     let identity = Identity { recording: name.clone(), ..Identity::default() };
     for table in source.truth_tables() {
-        let path = args.out.with_file_name(format!("{name}.{}.csv", table.name()));
-        crate::run::output::write_table(&path, &table, &identity, &[settings.event.clone()], false)?;
+        let path = out.with_file_name(format!("{name}.{}.csv", table.name()));
+        crate::run::output::write_table(&path, &table, &identity, std::slice::from_ref(&settings.event), false)?;
     }
-    talk.note(&format!("truth: {}", truth_names(&args.out, &name)));
+    talk.note(&format!("truth: {}", truth_names(out, &name)));
     Ok(0)
 }
 

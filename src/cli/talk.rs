@@ -67,18 +67,24 @@ impl Talk {
     }
 
     pub fn warning(&self, recording: &str, warning: &Warning) {
+        if self.quiet {
+            return;
+        }
         if self.json {
             self.line(&json!({ "level": "warning", "recording": recording, "code": warning.code, "message": warning.message }));
-        } else if !self.quiet {
+        } else {
             let (on, off) = if self.color { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
             self.text(&format!("{on}warning{off}: "), &format!("{recording}: {warning}"));
         }
     }
 
     pub fn note(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
         if self.json {
             self.line(&json!({ "level": "note", "message": message }));
-        } else if !self.quiet {
+        } else {
             self.text("", message);
         }
     }
@@ -90,10 +96,11 @@ impl Talk {
         }
         match &outcome.result {
             Err(error) => self.error(error),
+            Ok(_) if self.quiet => {}
             Ok((kept, asked)) => {
                 if self.json {
                     self.line(&json!({ "level": "done", "recording": outcome.recording, "trials_kept": kept, "trials_asked": asked }));
-                } else if !self.quiet {
+                } else {
                     self.text("", &format!("{}: {kept} of {asked} trials kept", outcome.recording));
                 }
                 if self.verbose {
@@ -126,6 +133,15 @@ impl Talk {
     fn text(&self, prefix: &str, message: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{prefix}{}", harmless(message));
     }
+}
+
+/// Wrong arguments, before it is known how to talk.
+pub(super) fn usage_as_json(message: &str) {
+    let message = harmless(message.strip_prefix("error: ").unwrap_or(message).trim_end());
+    let line = json!({
+        "level": "error", "kind": "usage", "code": null, "path": null, "offset": null, "message": message, "hint": null,
+    });
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Text without control or direction characters, so that a label cannot drive a terminal. Line feeds stay.

@@ -59,8 +59,8 @@ pub fn pchip_slopes(x: &[f64], y: &[f64], slopes: &mut [f64]) {
         1 => slopes[0] = 0.0,
         2 => slopes.fill(chord(0)),
         _ => {
-            for i in 1..n - 1 {
-                slopes[i] = inner_slope(width(i - 1), width(i), chord(i - 1), chord(i));
+            for (i, slope) in slopes.iter_mut().enumerate().take(n - 1).skip(1) {
+                *slope = inner_slope(width(i - 1), width(i), chord(i - 1), chord(i));
             }
             slopes[0] = end_slope(width(0), width(1), chord(0), chord(1));
             slopes[n - 1] = end_slope(width(n - 2), width(n - 3), chord(n - 2), chord(n - 3));

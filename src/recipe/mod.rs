@@ -12,6 +12,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use parts::{EpochPart, FitPart, MarkerPart, StagePart, StepPart};
 pub use suggest::{glob, nearest};
 
+use crate::clean::detect::Detect;
 use crate::flow::Problems;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,13 @@ pub struct Input {
     pub late_ms: f64,
     /// Seed of everything drawn at random (sign flips).
     pub seed: u64,
+    /// How pulses are looked for in the signal, where they are.
+    #[serde(skip_serializing_if = "is_default")]
+    pub detect: Detect,
+}
+
+fn is_default(detect: &Detect) -> bool {
+    *detect == Detect::default()
 }
 
 impl Default for Input {
@@ -46,6 +54,7 @@ impl Default for Input {
             line: Line::Named("auto".to_owned()),
             late_ms: 20.0,
             seed: 1,
+            detect: Detect::default(),
         }
     }
 }

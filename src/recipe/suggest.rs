@@ -1,11 +1,15 @@
 //! Helping with names: nearest accepted one, globs.
 
-/// The candidate nearest to `word` (Levenshtein distance of at most a third of its length, at least 2).
+/// The candidate nearest to `word` (Levenshtein distance of at most a third of its length, at least 2). A unit that was
+/// left off (`band` for `band_hz`) is one step away.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = (word.chars().count() / 3).max(2);
     candidates
         .into_iter()
-        .map(|c| (distance(&word.to_lowercase(), &c.to_lowercase()), c))
+        .map(|c| {
+            let without_unit = c.strip_prefix(word).is_some_and(|unit| unit.starts_with('_'));
+            (if without_unit { 1 } else { distance(&word.to_lowercase(), &c.to_lowercase()) }, c)
+        })
         .filter(|(d, _)| *d <= limit)
         .min()
         .map(|(_, c)| c)
@@ -70,7 +74,8 @@ mod tests {
 
     #[test]
     fn suggestions_and_globs() {
-        assert_eq!(nearest("band", ["order", "band_hz"]), None);
+        assert_eq!(nearest("band", ["order", "band_hz"]), Some("band_hz"));
+        assert_eq!(nearest("edge", ["order", "band_hz"]), None);
         assert_eq!(nearest("bandhz", ["order", "band_hz"]), Some("band_hz"));
         assert_eq!(
             explain("unknown field `ordr`, expected one of `order`, `phase`"),

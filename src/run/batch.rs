@@ -19,6 +19,8 @@ pub struct Input {
     pub path: PathBuf,
     /// Identity; `identity.recording` is the name of its folder.
     pub identity: Identity,
+    /// What is known to be amiss before the file is opened: a sheet that does not hold it, say.
+    pub warnings: Vec<Warning>,
 }
 
 /// How a batch is run.
@@ -50,9 +52,9 @@ pub struct Outcome {
     pub result: Result<(u64, u64)>,
     /// Warnings.
     pub warnings: Vec<Warning>,
-    /// Bytes of the input.
+    /// Bytes of the input, all its files together.
     pub bytes: Option<u64>,
-    /// XXH3 hash (128 bit, hexadecimal) of the input.
+    /// XXH3 hash (128 bit, hexadecimal) of the input: of its files one after the other, the named one first.
     pub hash: Option<String>,
     /// Seconds per stretch of work.
     pub seconds: Vec<(&'static str, f64)>,
@@ -102,12 +104,13 @@ pub fn exit_code(outcomes: &[Outcome]) -> u8 {
 pub fn run(recipe: &Recipe, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<Outcome>> {
     let started = Instant::now();
     if let Some(out) = batch.out {
-        if !batch.force && out.join("run.json").exists() {
+        if !batch.force && holds_results(out) {
             return Err(Error::new(ErrorKind::Output, "holds the results of an earlier run")
                 .at_path(out)
                 .with_hint("choose another folder, or overwrite with --force"));
         }
         create_folder(out)?;
+        forget(out, "run.json")?;
     }
     let jobs = batch.jobs.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
@@ -140,7 +143,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         recording: input.identity.recording.clone(),
         path: input.path.clone(),
         result: Ok((0, 0)),
-        warnings: Vec::new(),
+        warnings: input.warnings.clone(),
         bytes: None,
         hash: None,
         seconds: Vec::new(),
@@ -152,7 +155,6 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
     let options = Options {
         threads,
         lenient: batch.options.lenient.clone(),
-        detect: batch.options.detect.clone(),
         models: batch.options.models.clone(),
         markers: batch.options.markers.clone(),
         stop: batch.options.stop,
@@ -162,13 +164,19 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
     let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // the input is hashed meanwhile; where nothing is written nobody asks for it
         let (analysis, hashed) = match batch.out {
-            Some(_) => rayon::join(|| analyse(&input.path, recipe, &options), || hash_input(&input.path).map(Some)),
+            Some(out) => {
+                // from here on the recording is not done, whatever an earlier run has left
+                forget(&out.join(&input.identity.recording), "recording.json")?;
+                rayon::join(|| analyse(&input.path, recipe, &options), || hash_input(&input.path).map(Some))
+            }
             None => (analyse(&input.path, recipe, &options), Ok(None)),
         };
-        let analysis = analysis?;
-        if let Some((bytes, hash)) = hashed? {
-            (outcome.bytes, outcome.hash) = (Some(bytes), Some(hash));
+        if let Ok(Some((bytes, hash))) = &hashed {
+            (outcome.bytes, outcome.hash) = (Some(*bytes), Some(hash.clone()));
         }
+        let mut analysis = analysis?;
+        hashed?;
+        analysis.warnings.splice(0..0, input.warnings.iter().cloned());
         outcome.warnings.clone_from(&analysis.warnings);
         outcome.seconds.clone_from(&analysis.seconds);
         outcome.recipe = Some(analysis.recipe.to_toml());
@@ -187,7 +195,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
             .at_path(&input.path)
             .with_hint("please report it with the file's `stimkit info`"))
     });
-    if outcome.result.is_err() && outcome.warnings.is_empty() {
+    if outcome.result.is_err() {
         outcome.summary.clear();
     }
     outcome
@@ -203,12 +211,7 @@ fn write_recording(
     let started = Instant::now();
     let folder = out.join(&input.identity.recording);
     create_folder(&folder)?;
-    // while this stands, the recording is not done
-    let done = folder.join("recording.json");
-    match std::fs::remove_file(&done) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::output(&done, &e)),
-        _ => {}
-    }
+    forget_other_tables(&folder, &analysis.tables.iter().map(Table::name).collect::<Vec<_>>())?;
     let (identity, conditions, raw) = (&input.identity, &analysis.conditions, batch.csv_raw);
     let written: Vec<Result<(String, String)>> = analysis
         .tables
@@ -254,7 +257,33 @@ fn write_recording(
         "seconds": outcome.seconds.iter().map(|(k, v)| (k.to_string(), json!(v))).collect::<serde_json::Map<_, _>>(),
         "files_xxh3_128": files,
     });
-    write_json(&done, &record)
+    // written last: it marks the recording as done
+    write_json(&folder.join("recording.json"), &record)
+}
+
+/// Whether an earlier run has left a result in `out`. A folder that only tells of failures holds none.
+fn holds_results(out: &Path) -> bool {
+    let Ok(text) = std::fs::read(out.join("run.json")) else { return false };
+    let told: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+    let recordings = told.as_ref().and_then(|t| t.get("recordings")?.as_array());
+    recordings.is_none_or(|all| all.iter().any(|r| r.get("outcome").is_none_or(|o| o != "failed")))
+}
+
+/// Removes what an earlier run has left under this name.
+fn forget(folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join(name);
+    match std::fs::remove_file(&path) {
+        Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(Error::output(&path, &e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes tables of an earlier run that this one does not write, so that all files of a folder belong together.
+fn forget_other_tables(folder: &Path, written: &[&str]) -> Result<()> {
+    let others = super::all_tables().into_iter().filter(|t| !written.contains(&t.name));
+    others.into_iter().try_for_each(|t| forget(folder, &format!("{}.csv", t.name)))
 }
 
 fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batch<'_>, started: Instant) -> Result<()> {
@@ -264,6 +293,7 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
             names.push(summary.name);
         }
     }
+    forget_other_tables(out, &names)?;
     for name in names {
         let parts: Vec<&Summary> = outcomes.iter().flat_map(|o| &o.summary).filter(|s| s.name == name).collect();
         write_file(&out.join(format!("{name}.csv")), |w| {
@@ -276,16 +306,17 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
         csv.write_record(["recording", "path", "stage", "kind", "message"])?;
         for outcome in outcomes {
             if let Err(error) = &outcome.result {
-                let stage = if matches!(error.kind(), ErrorKind::Output | ErrorKind::Io) { "write" } else { "read" };
-                let mut message = String::new();
-                crate::table::guard_formula(&error.to_string(), &mut message);
-                csv.write_record([
-                    &outcome.recording,
-                    &*outcome.path.to_string_lossy(),
-                    stage,
-                    error.kind().name(),
-                    &message,
-                ])?;
+                let (path, message) = (outcome.path.to_string_lossy(), error.to_string());
+                let fields = [&outcome.recording, &*path, stage(error.kind()), error.kind().name(), &message];
+                csv.write_record(fields.map(|text| {
+                    let mut guarded = String::new();
+                    if batch.csv_raw {
+                        guarded.push_str(text);
+                    } else {
+                        crate::table::guard_formula(text, &mut guarded);
+                    }
+                    guarded
+                }))?;
             }
         }
         csv.flush()
@@ -324,6 +355,16 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
     )
 }
 
+/// How far a recording came that failed in this way.
+fn stage(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Input | ErrorKind::Format | ErrorKind::Unsupported => "read",
+        ErrorKind::Usage | ErrorKind::Data => "build",
+        ErrorKind::Output | ErrorKind::Io => "write",
+        ErrorKind::Interrupted => "run",
+    }
+}
+
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
     write_file(path, |w| {
         serde_json::to_writer_pretty(&mut *w, value)?;
@@ -337,19 +378,36 @@ fn file_name(path: &Path) -> String {
 }
 
 fn hash_input(path: &Path) -> Result<(u64, String)> {
-    let failed = |e: std::io::Error| Error::input(path, &e);
-    let mut file = std::fs::File::open(path).map_err(failed)?;
     let (mut hasher, mut bytes) = (Xxh3::new(), 0);
     let mut buffer = vec![0; 1 << 18];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
-            0 => return Ok((bytes, format!("{:032x}", hasher.digest128()))),
-            n => {
-                hasher.update(&buffer[..n]);
-                bytes += n as u64;
-            }
+    for path in input_files(path) {
+        let failed = |e: std::io::Error| Error::input(&path, &e);
+        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        // what can be read only once is left to the reader
+        let mut left = file.metadata().map_err(failed)?.is_file();
+        while left {
+            let n = std::io::Read::read(&mut file, &mut buffer).map_err(failed)?;
+            hasher.update(&buffer[..n]);
+            bytes += n as u64;
+            left = n > 0;
         }
     }
+    Ok((bytes, format!("{:032x}", hasher.digest128())))
+}
+
+/// The files of a recording: the one named, and what a BrainVision header points to, as far as they exist.
+pub fn input_files(path: &Path) -> Vec<PathBuf> {
+    let mut files = vec![path.to_owned()];
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhdr")) {
+        let text = std::fs::read(path).unwrap_or_default();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        for key in ["DataFile=", "MarkerFile="] {
+            let named = String::from_utf8_lossy(&text).lines().find_map(|l| l.strip_prefix(key).map(str::to_owned));
+            let beside = named.map(|n| path.with_file_name(n.trim().replace("$b", &stem)));
+            files.extend(beside.filter(|p| p.is_file() && p != path));
+        }
+    }
+    files
 }
 
 /// What the processor can do, of what changes the last bits of results.

@@ -2,6 +2,7 @@
 
 use crate::table::{Identity, Table};
 use crate::{Error, Result};
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
@@ -90,7 +91,7 @@ pub fn recording_names(inputs: &[PathBuf]) -> Vec<String> {
         .collect();
     let name = |i: usize, depth: usize| parts[i][parts[i].len().saturating_sub(depth + 1)..].join("_");
     let deepest = parts.iter().map(Vec::len).max().unwrap_or(1);
-    (0..inputs.len())
+    let mut names: Vec<String> = (0..inputs.len())
         .map(|i| {
             let same: Vec<usize> =
                 (0..inputs.len()).filter(|&j| j != i && parts[i].last() == parts[j].last()).collect();
@@ -101,7 +102,23 @@ pub fn recording_names(inputs: &[PathBuf]) -> Vec<String> {
                 None => format!("{}_{}", name(i, deepest), 1 + same.iter().filter(|&&j| j < i).count()),
             }
         })
-        .collect()
+        .collect();
+    // a prefix may have made a name that another file bears (a/x, b/x and a_x), some file systems do not tell A from a,
+    // and the folder must not meet a file of the run
+    let mut taken = HashSet::new();
+    for name in &mut names {
+        if [".csv", ".json"].iter().any(|end| name.to_lowercase().ends_with(end)) {
+            name.push('_');
+        }
+        let base = name.clone();
+        for n in 2.. {
+            if taken.insert(name.to_lowercase()) {
+                break;
+            }
+            *name = format!("{base}_{n}");
+        }
+    }
+    names
 }
 
 fn clean(text: &str) -> String {
@@ -126,5 +143,7 @@ mod tests {
         assert_eq!(names(&["1/a/x.edf", "2/a/x.edf"]), ["1_a_x", "2_a_x"]);
         assert_eq!(names(&["a/x.edf", "a/x.bdf"]), ["a_x_1", "a_x_2"]);
         assert_eq!(names(&["a/.hidden"]), ["_hidden"]);
+        assert_eq!(names(&["a/x.edf", "b/x.edf", "a_x.edf"]), ["a_x", "b_x", "a_x_2"]);
+        assert_eq!(names(&["X.edf", "x.bdf", "run.json.edf"]), ["X", "x_2", "run.json_"]);
     }
 }

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Saved models of Fits, used instead of fitting: the only way Fits run live.
 pub type Models = Vec<Model>;
 
+/// Longest time after its sample that an event may be waited for.
+const MOST_LATE_MS: f64 = 60_000.0;
+
 /// Input blocks per round, after which the fronts meet at the cutter. A constant: results and memory do not depend on it
 /// beyond the rings' size.
 const ROUND: usize = 16;
@@ -71,8 +74,11 @@ impl Pipeline {
             seed: recipe.input.seed,
             ..BuildContext::default()
         };
+        problems.enter("input");
+        if !(0.0..=MOST_LATE_MS).contains(&recipe.input.late_ms) {
+            problems.add("late_ms", format!("{} is not between 0 and {MOST_LATE_MS}", recipe.input.late_ms));
+        }
         for name in &recipe.input.bad {
-            problems.enter("input");
             if !input.info.channels.iter().any(|c| c.name == *name) {
                 problems.add("bad", format!("no channel that is analysed is called {name}"));
             }
@@ -97,19 +103,12 @@ impl Pipeline {
                 });
                 shared = own;
             }
-            match built {
-                Some(built) => chains.push((from..to, info, built)),
-                None => break,
-            }
+            chains.push((from..to, info, built));
         }
-
-        let Some((out, lookahead_free)) =
-            chains.first().map(|(_, info, built)| (built.last().map_or(info, |s| s.output()).clone(), built.len()))
-        else {
-            problems.into_result()?;
+        // where a Stage cannot be built, the rest is still checked, against what came before it
+        let Some(out) = chains.first().map(|(_, info, built)| built.last().map_or(info, |s| s.output()).clone()) else {
             return Err(Error::usage("the recipe's stream could not be built"));
         };
-        debug_assert!(lookahead_free == recipe.stream.len());
 
         let (trigger, first, len) = cut(recipe, &out, &mut problems);
         let info = EpochInfo {
@@ -121,6 +120,9 @@ impl Pipeline {
         };
         let (parts, markers) = behind(recipe, &info, models, &mut shared, &mut problems);
         problems.into_result()?;
+        if chains.iter().any(|(_, _, built)| built.len() != recipe.stream.len()) {
+            return Err(Error::usage("the recipe's stream could not be built"));
+        }
 
         let named: Vec<bool> = input.info.channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
         let epochs = Epochs::new(info, &named, parts, markers);
@@ -403,19 +405,15 @@ fn stages(
     input: &StreamInfo,
     context: &mut BuildContext,
     problems: &mut Problems,
-) -> Option<Vec<Box<dyn Stage>>> {
+) -> Vec<Box<dyn Stage>> {
     let mut built: Vec<Box<dyn Stage>> = Vec::new();
-    let mut failed = false;
     for (i, part) in parts.iter().enumerate() {
         problems.enter(format!("stream[{i}]"));
         let info = built.last().map_or(input, |s| s.output()).clone();
-        match part.config().build(&info, context, problems) {
-            Some(stage) => built.push(stage),
-            // the next parts are still checked, against what came before
-            None => failed = true,
-        }
+        // one that cannot be built has told why; the next parts are still checked, against what came before
+        built.extend(part.config().build(&info, context, problems));
     }
-    (!failed).then_some(built)
+    built
 }
 
 fn describe(parts: &[StagePart], input: &Clock, built: &[Box<dyn Stage>]) -> Vec<StageReport> {

@@ -3,7 +3,6 @@
 use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use crate::clean::detect::Detect;
 use crate::flow::{EpochInfo, Marker, Source};
 use crate::read::probe::{self, OpenOptions};
 use crate::recipe::{Line, Names, Recipe, StagePart};
@@ -25,8 +24,6 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Codes of defects that may pass.
     pub lenient: Vec<String>,
-    /// How pulses are looked for in the signal.
-    pub detect: Detect,
     /// Saved models of Fits.
     pub models: Models,
     /// Markers of the caller's own, made for the epochs that the recipe cuts.
@@ -61,7 +58,7 @@ pub struct Analysis {
 /// # Errors
 /// When the file cannot be read or cannot support what the recipe asks.
 pub fn analyse(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Analysis> {
-    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() });
+    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone() });
     analyse_source(&open, recipe, options).map_err(|e| e.at_path(path))
 }
 
@@ -77,7 +74,7 @@ pub fn analyse_source(
     let mut clock = Stopwatch::new();
     let mut source = open()?;
     clock.lap("open");
-    let mut session = settle(&mut *source, recipe, options)?;
+    let mut session = settle(&mut *source, recipe)?;
     clock.lap("settle");
 
     let mut pipeline = build(&mut session, options, options.threads.max(1))?;
@@ -188,7 +185,7 @@ pub(super) struct Session {
 }
 
 /// Chooses channels and events, and finds the line frequency.
-pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options<'_>) -> Result<Session> {
+pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session> {
     let mut recipe = recipe.clone();
     let recording: Recording = source.recording().clone();
     let (mut input, channels) = Input::of(&recording, &recipe).map_err(|e| also_undecided(e, &recording, &recipe))?;
@@ -198,7 +195,7 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe, options: &Options
     let mut events = events::deduplicated(&recording);
     if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
-        let choice = events::choose(&wanted, &recording, source, &channels, &options.detect)?;
+        let choice = events::choose(&wanted, &recording, source, &channels, &recipe.input.detect)?;
         if let Some(found) = choice.detected {
             input.event_names.push(events::DETECTED.to_owned());
             events.extend(found);
@@ -303,9 +300,9 @@ pub struct Plan {
 /// As [`analyse`] would before its first sample.
 pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan> {
     let plan = || {
-        let open = OpenOptions { lenient: options.lenient.clone(), ..OpenOptions::default() };
+        let open = OpenOptions { lenient: options.lenient.clone() };
         let mut source = probe::open(path, &open)?;
-        let mut session = settle(&mut *source, recipe, options)?;
+        let mut session = settle(&mut *source, recipe)?;
         let pipeline = build(&mut session, options, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),

@@ -12,7 +12,7 @@ use crate::table::{Cell, Column, Table, TableSpec};
 pub static TRIALS: TableSpec = TableSpec {
     name: "trials",
     about: "A row per event that was asked for: kept, or dropped with its reason",
-    series: true,
+    series: false,
     columns: &[
         Column::new("trial", "", "0-based number among the events asked for, dropped ones included"),
         Column::new("onset_s", "s", "Time of the event from the start of the recording, gaps counted"),
@@ -124,7 +124,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
     let mut table = Table::new(&CHANNELS);
     let judged = models.iter().find(|m| m.name == "bad-channels");
     let line_hz = input.line_hz;
-    for condition in 0..report.conditions.len() {
+    for (condition, rejected) in rejected.iter().enumerate() {
         let averages = &report.averages[condition];
         let (mean, halves) = (averages.mean(), [averages.half(0), averages.half(1)]);
         let mut rows: Vec<(usize, Vec<Cell>)> = Vec::new();
@@ -154,7 +154,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
                     status.into(),
                     reason,
                     noise.into(),
-                    rejected[condition][c].into(),
+                    rejected[c].into(),
                     step.into(),
                     at_15.into(),
                     at_30.into(),

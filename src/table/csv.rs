@@ -40,9 +40,9 @@ impl Table {
             } else {
                 guard_formula(&column.name, &mut text)
             }
-            writer.write_field(&text)?;
+            writer.write_field(&text).map_err(cause)?;
         }
-        writer.write_record(None::<&[u8]>)?;
+        writer.write_record(None::<&[u8]>).map_err(cause)?;
         writer.flush()
     }
 
@@ -63,7 +63,7 @@ impl Table {
                 } else {
                     guard_formula(field, &mut text)
                 }
-                writer.write_field(&text)?;
+                writer.write_field(&text).map_err(cause)?;
             }
             for cell in cells {
                 text.clear();
@@ -75,11 +75,19 @@ impl Table {
                     Cell::Integer(v) => drop(write!(text, "{v}")),
                     Cell::Bool(v) => text.push(if *v { '1' } else { '0' }),
                 }
-                writer.write_field(&text)?;
+                writer.write_field(&text).map_err(cause)?;
             }
-            writer.write_record(None::<&[u8]>)?;
+            writer.write_record(None::<&[u8]>).map_err(cause)?;
         }
         writer.flush()
+    }
+}
+
+/// What went wrong underneath: a reader that has gone must be told from a disk that is full.
+fn cause(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

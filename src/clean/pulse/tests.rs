@@ -15,7 +15,7 @@ impl Lcg {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (u64::from(self.next()) * n as u64 >> 32) as usize
+        ((u64::from(self.next()) * n as u64) >> 32) as usize
     }
 
     fn noise(&mut self) -> f64 {
