@@ -4,6 +4,7 @@
 //! motor cortex and negative over parietal cortex. So they are data (`recipes/sites/*.toml`), never code.
 
 use crate::flow::{EpochInfo, Problems};
+use crate::signal::{Channel, ChannelKind};
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
@@ -186,6 +187,20 @@ impl Site {
                 add(format!("pairs[{i}]"), format!("there is no component `{name}`{}", did_you_mean(name, &names)));
             }
         }
+    }
+
+    /// Channels of each ROI that are not among these EEG channels, where some but not all are missing.
+    pub fn missing(&self, channels: &[Channel]) -> Vec<(String, Vec<String>)> {
+        let have: Vec<String> =
+            channels.iter().filter(|c| c.kind == ChannelKind::Eeg).map(|c| plain_label(&c.name)).collect();
+        let missing = |roi: &Roi| -> Vec<String> {
+            roi.channels.iter().filter(|label| !have.contains(&plain_label(label))).cloned().collect()
+        };
+        self.rois
+            .iter()
+            .map(|roi| (roi.name.clone(), missing(roi)))
+            .filter(|(_, missing)| !missing.is_empty())
+            .collect()
     }
 
     /// The EEG channels of each ROI in this recording; a problem where a ROI has none.

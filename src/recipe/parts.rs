@@ -98,6 +98,22 @@ parts! {
     }
 }
 
+impl MarkerPart {
+    /// The site it was told, where it takes one and was told one.
+    pub fn site(&self) -> Option<&mark::SiteChoice> {
+        let site = match self {
+            Self::Field(config) => &config.site,
+            Self::Peaks(config) => &config.site,
+            Self::Pairs(config) => &config.site,
+            Self::Areas(config) => &config.site,
+            Self::TrialValues(config) => &config.site,
+            Self::Quality(config) => &config.site,
+            Self::Tep(_) => return None,
+        };
+        (*site != mark::SiteChoice::default()).then_some(site)
+    }
+}
+
 /// A Step or a Fit: they share one list, because their order matters.
 #[derive(Debug, Clone)]
 pub enum EpochPart {

@@ -55,6 +55,10 @@ fn used(part: &toml::Value) -> &str {
 }
 
 fn value(text: &str) -> toml::Value {
+    // no key takes the number NaN, but `fill` takes the word
+    if text == "nan" {
+        return toml::Value::String(text.to_owned());
+    }
     let parsed: Result<toml::Table, _> = format!("v = {text}").parse();
     parsed.ok().and_then(|mut t| t.remove("v")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }

@@ -1,5 +1,6 @@
 //! The epoch side of a pipeline: Steps, Fits with their spool, averages, markers, and a row for every trial.
 
+use super::holes::spoiled;
 use super::spool::Spool;
 use crate::flow::{EpochInfo, Fit, Marker, Model, Reason, Rewind, Step, Verdict};
 use crate::signal::{Averages, ChannelKind, Epoch};
@@ -57,6 +58,7 @@ pub(super) struct Epochs {
     /// Channel masks as the last kept epoch left them.
     pub last_enters: Vec<bool>,
     pub last_bad: Vec<bool>,
+    pub last_interpolated: Vec<bool>,
 }
 
 impl Epochs {
@@ -81,6 +83,7 @@ impl Epochs {
             rejected: vec![vec![0; info.channels.len()]; info.conditions],
             last_enters: enters.clone(),
             last_bad: bad.clone(),
+            last_interpolated: vec![false; info.channels.len()],
             enters,
             bad,
             info,
@@ -115,12 +118,16 @@ impl Epochs {
                 }
             }
         }
+        if let Some(channel) = spoiled(&self.epoch) {
+            return self.row(Some(Reason { channel: Some(channel), ..Reason::new("non_finite") }));
+        }
         self.averages[usize::from(self.epoch.condition)].add(&self.epoch);
         for marker in &mut self.markers {
             marker.observe(&self.epoch);
         }
         self.last_enters.copy_from_slice(&self.epoch.enters);
         self.last_bad.copy_from_slice(&self.epoch.bad);
+        self.last_interpolated.copy_from_slice(&self.epoch.interpolated);
         self.row(None);
     }
 
@@ -160,6 +167,11 @@ impl Epochs {
                 return Err(error);
             }
             let mut spool = self.spool.take().unwrap_or_else(Spool::new);
+            if spool.len() == 0 {
+                // every trial was dropped before: nothing to learn from, and nothing to apply it to
+                self.parts.remove(at);
+                continue;
+            }
             let Part::Fit(fit) = &mut self.parts[at] else { break };
             spool.rewind()?;
             let model = fit.fit(&mut spool)?;

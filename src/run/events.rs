@@ -202,6 +202,47 @@ pub fn told(found: &Detection) -> String {
     )
 }
 
+/// Other kinds of stimulus markers than `cut` that sit at pulses in the signal; without `cut` all that do. Nothing is looked for
+/// where there is no other kind. What cannot be found out is nobody's error here.
+pub(super) fn at_pulses_beside(
+    cut: Option<&Names>,
+    recording: &Recording,
+    source: &mut dyn Source,
+    channels: &[usize],
+    config: &detect::Detect,
+) -> Result<Vec<String>> {
+    let mut others = stimuli(recording);
+    others.retain(|kind| cut.is_none_or(|c| !c.matches(&kind.name)));
+    if others.is_empty() {
+        return Ok(Vec::new());
+    }
+    source.rewind()?;
+    let Ok(found) = detect::detect(source, channels, config) else { return Ok(Vec::new()) };
+    source.rewind()?;
+    let (events, rate, pulses) = (deduplicated(recording), recording.main_stream().rate, found.ticks());
+    let ticks = |name: &str| {
+        let id = recording.event_names.iter().position(|n| n == name);
+        events.iter().filter(|e| Some(e.name.0 as usize) == id).map(|e| e.tick).collect::<Vec<_>>()
+    };
+    others.retain(|kind| sits_at_pulses(&ticks(&kind.name), &pulses, rate));
+    Ok(others.into_iter().map(|kind| kind.name).collect())
+}
+
+/// How these events come, where it is not one by one: `TMS: paired_3ms`.
+pub(super) fn in_trains(recording: &Recording, names: &[String]) -> Option<String> {
+    let events = deduplicated(recording);
+    let told: Vec<String> = names
+        .iter()
+        .filter_map(|name| {
+            let id = recording.event_names.iter().position(|n| n == name)?;
+            let ticks: Vec<Tick> = events.iter().filter(|e| e.name.0 as usize == id).map(|e| e.tick).collect();
+            let how = trains(&ticks, recording.main_stream().rate)?;
+            (how != "single").then(|| format!("{name} events come as {how}"))
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
 /// Kinds of events that may be stimuli.
 pub(super) fn stimuli(recording: &Recording) -> Vec<Kind> {
     kinds(recording).into_iter().filter(|k| k.count > 0 && recording.is_stimulus(&k.name)).collect()

@@ -1,5 +1,6 @@
 //! The stream side of a pipeline: a run of channels through all Stages into a ring.
 
+use super::holes::Holes;
 use crate::flow::{Ring, Stage};
 use crate::signal::{Block, Event, LANES, Lanes};
 use multiversion::multiversion;
@@ -19,6 +20,9 @@ pub(super) struct Front {
     slots: Vec<Slot>,
     pub ring: Ring,
     staging: Block,
+    /// What was not finite, and room for a block in which it is held.
+    pub holes: Holes,
+    held: Block,
     /// Samples at the limits of the number type, outside bridged stretches, per channel.
     saturated: Saturation,
     monitored_after: usize,
@@ -36,8 +40,9 @@ impl Front {
     ) -> Self {
         let slots = stages.into_iter().map(|stage| Slot { out: Block::for_stream(stage.output()), stage }).collect();
         let staging = Block::new(channels.len(), input.max_block);
+        let (holes, held) = (Holes::new(channels.len()), staging.clone());
         let saturated = Saturation::new(&input.channels);
-        Self { channels, slots, ring, staging, saturated, monitored_after, segment: None }
+        Self { channels, slots, ring, staging, holes, held, saturated, monitored_after, segment: None }
     }
 
     /// An event, to every Stage.
@@ -48,6 +53,12 @@ impl Front {
     /// A block of exactly this front's channels, no longer than the input's `max_block`.
     pub fn push(&mut self, block: &Block) {
         self.segment = Some(block.segment());
+        let block = if self.holes.pass(block) {
+            block
+        } else {
+            self.holes.hold(block, &mut self.held);
+            &self.held
+        };
         through(&mut self.slots, block, &mut self.ring, &mut self.saturated, self.monitored_after);
     }
 
@@ -84,6 +95,7 @@ impl Front {
     pub fn reset(&mut self) {
         self.slots.iter_mut().for_each(|s| s.stage.reset());
         self.ring.clear();
+        self.holes.forget_past();
         self.saturated.counts.fill(0);
         self.saturated.samples = 0;
         self.segment = None;

@@ -91,6 +91,15 @@ impl Input {
 
 fn choose(channels: &[Channel], recipe: &Recipe) -> Result<Vec<usize>> {
     let wanted = &recipe.input.channels;
+    for pattern in &recipe.input.exclude {
+        if !channels.iter().any(|c| crate::recipe::glob(pattern, &c.name)) {
+            let near = nearest(pattern, channels.iter().map(|c| c.name.as_str()));
+            let error = Error::data(format!("no channel to exclude is called {pattern}"));
+            return Err(near.map_or(error, |n| {
+                Error::data(format!("no channel to exclude is called {pattern}; did you mean {n}?"))
+            }));
+        }
+    }
     let excluded = |c: &Channel| recipe.input.exclude.iter().any(|p| crate::recipe::glob(p, &c.name));
     let listing = || {
         let names: Vec<String> = channels.iter().take(40).map(|c| format!("{} ({})", c.name, c.kind.name())).collect();

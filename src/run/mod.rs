@@ -7,6 +7,7 @@ pub mod batch;
 mod epochs;
 pub mod events;
 mod front;
+mod holes;
 pub mod identity;
 mod input;
 mod line;

@@ -278,6 +278,11 @@ impl Pipeline {
                     self.seen_events.push((0, self.epochs.epoch.onset_s));
                 }
             }
+            if reason.is_none() {
+                let epoch = &mut self.epochs.epoch;
+                let from = epoch.clock.nearest_sample(epoch.event.tick) + epoch.first;
+                self.fronts.iter().for_each(|f| f.holes.put_back(epoch, from, f.channels.start));
+            }
             self.epochs.take(reason);
         }
     }
@@ -291,6 +296,7 @@ impl Pipeline {
         }
         self.fronts.iter_mut().for_each(|f| {
             f.ring.clear();
+            f.holes.forget_past();
             f.segment = None;
         });
         if let Some(next) = next {
@@ -332,7 +338,13 @@ impl Pipeline {
             averages: &self.epochs.averages,
             events: &facts,
         };
-        let mut out = vec![tables::channels(&report, &self.input, &self.epochs.rejected, &self.epochs.models)];
+        let mut out = vec![tables::channels(
+            &report,
+            &self.input,
+            &self.epochs.rejected,
+            &self.epochs.models,
+            &self.epochs.last_interpolated,
+        )];
         for marker in &self.epochs.markers {
             out.extend(marker.report(&report));
         }

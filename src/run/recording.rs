@@ -3,12 +3,13 @@
 use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use crate::flow::{EpochInfo, Marker, Source};
+use crate::clean::reference::Target;
+use crate::flow::{EpochInfo, Marker, Problems, Source};
 use crate::read::probe::{self, OpenOptions};
-use crate::recipe::{Line, Names, Recipe, StagePart};
-use crate::signal::{ChannelKind, Event, EventName, Recording};
+use crate::recipe::{EpochPart, Line, MarkerPart, Names, Recipe, StagePart, StepPart};
+use crate::signal::{Channel, ChannelKind, Event, EventName, Recording, montage};
 use crate::table::Table;
-use crate::unit::Tick;
+use crate::unit::{Clock, Rate, Tick, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,10 +160,10 @@ pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>
     out
 }
 
-/// The pipeline for a session. The recipe was read without a problem, so what is wrong now is wrong for this recording.
+/// The pipeline for a session. What is wrong now is wrong for this recording, unless it is wrong for any.
 fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result<Pipeline> {
     let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
-        .map_err(|e| e.of_kind(ErrorKind::Data))?;
+        .map_err(|e| if wrong_everywhere(session, options) { e } else { e.of_kind(ErrorKind::Data) })?;
     for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
         if let StagePart::Decimate(wanted) = part
             && (stage.rate_hz - wanted.to_hz).abs() > 1e-9
@@ -172,6 +173,21 @@ fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result
         }
     }
     Ok(pipeline)
+}
+
+/// Whether the recipe cannot be built at any usual rate either, on a full cap: then it is the recipe that is wrong.
+fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
+    let mut input = session.input.clone();
+    let cap = montage::labels().into_iter().filter(|l| !input.info.channels.iter().any(|c| c.name == *l));
+    let cap = cap
+        .map(|l| Channel { position: montage::position_of(&l), ..Channel::new(l, ChannelKind::Eeg, Unit::Microvolt) });
+    input.info.channels = input.info.channels.iter().cloned().chain(cap.take(64)).collect();
+    input.file_index = (0..input.info.channels.len()).collect();
+    [500, 1000, 5000, 25_000, 100_000].into_iter().all(|hz| {
+        let Ok(rate) = Rate::new(hz, 1) else { return true };
+        input.info.clock = Clock::stored(rate);
+        Pipeline::build(&session.recipe, &input, &options.models, 1).is_err()
+    })
 }
 
 /// A recipe whose open questions have been settled for one recording.
@@ -202,8 +218,16 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
             events.sort_by_key(|e| e.tick);
         }
         warnings.extend(choice.warnings);
+        if let Some(trains) = events::in_trains(&recording, &choice.names) {
+            warnings.push(Warning::new(
+                "W_TRAINS",
+                format!("{trains}; every pulse of a train counts as a trial of its own"),
+            ));
+        }
         recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
     }
+    settle_pulses(&mut recipe, &recording, source, &channels, &mut warnings)?;
+    note_missing_roi_channels(&recipe, &input, &mut warnings);
     input.line_hz = match &recipe.input.line {
         Line::Hz(hz) => Some(*hz),
         Line::Named(name) if name == "off" => None,
@@ -218,6 +242,51 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
     source.rewind()?;
     recipe.input.line = input.line_hz.map_or_else(|| Line::Named("off".to_owned()), Line::Hz);
     Ok(Session { recipe, input, stream: recording.main, channels, events, warnings })
+}
+
+/// Which events carry a pulse, where the recipe leaves it open: those that are cut around, and other kinds that sit at pulses in
+/// the signal (a conditioning pulse has an artefact too). Windows by the clock bridge what looks like pulses.
+fn settle_pulses(
+    recipe: &mut Recipe,
+    recording: &Recording,
+    source: &mut dyn Source,
+    channels: &[usize],
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let wanted = recipe.input.pulses.clone();
+    if !wanted.is("cut") {
+        let unknown = wanted.list().iter().find(|p| !recording.event_names.iter().any(|n| crate::recipe::glob(p, n)));
+        return match unknown {
+            Some(name) => Err(events::undecided(recording, &format!("input.pulses: no event is called {name}"))),
+            None => Ok(()),
+        };
+    }
+    if !recipe.stream.iter().any(|part| matches!(part, StagePart::Pulse(_))) {
+        return Ok(());
+    }
+    let cut = recipe.cut.event.clone().filter(|_| recipe.cut.every_ms.is_none());
+    let also = events::at_pulses_beside(cut.as_ref(), recording, source, channels, &recipe.input.detect)?;
+    if also.is_empty() {
+        return Ok(());
+    }
+    warnings.push(Warning::new("W_OTHER_PULSES", format!("pulses marked {} are bridged too", also.join(", "))));
+    let mut names: Vec<String> = cut.iter().flat_map(|c| c.list().to_vec()).collect();
+    names.extend(also.iter().map(|n| literal(n)));
+    recipe.input.pulses = Names::Many(names);
+    Ok(())
+}
+
+/// Tells which channels of a region are not there: the mean is over the others.
+fn note_missing_roi_channels(recipe: &Recipe, input: &Input, warnings: &mut Vec<Warning>) {
+    let Some(site) = recipe.marker.iter().find_map(MarkerPart::site) else { return };
+    let Some(site) = site.resolve(&mut Problems::default()) else { return };
+    for (roi, missing) in site.missing(&input.info.channels) {
+        let list = missing.join(", ");
+        warnings.push(Warning::new(
+            "W_ROI",
+            format!("ROI {roi}: {list} not among the channels; its mean is over the others"),
+        ));
+    }
 }
 
 /// Where the channels are in question and the events are too, both are told at once.
@@ -235,7 +304,14 @@ fn also_undecided(error: Error, recording: &Recording, recipe: &Recipe) -> Error
 /// EOG, EMG and the like never enter a reference or a judgement of channels; where only such channels were named, these
 /// parts have nothing to work on.
 fn leave_out_what_needs_eeg(recipe: &mut Recipe, input: &Input, warnings: &mut Vec<Warning>) {
-    if input.info.channels.iter().any(|c| c.kind == ChannelKind::Eeg) {
+    let eeg = input.info.channels.iter().filter(|c| c.kind == ChannelKind::Eeg).count();
+    let average = |part: &EpochPart| matches!(part, EpochPart::Step(StepPart::Reference(r)) if r.to == Target::Average);
+    if eeg == 1 && recipe.epoch.iter().any(average) {
+        recipe.epoch.retain(|part| !average(part));
+        let message = "one EEG channel has no average reference (it would be 0 throughout): it is left as recorded";
+        warnings.push(Warning::new("W_ONE_CHANNEL", message));
+    }
+    if eeg > 0 {
         return;
     }
     let needs_eeg = |name: &str| matches!(name, "reference" | "bad-channels" | "interpolate");

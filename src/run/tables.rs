@@ -120,7 +120,13 @@ pub(super) fn facts(conditions: usize, events: &[(u16, f64)], saturated_fraction
 }
 
 /// The `channels` table: analysed and excluded channels in file order, for every condition.
-pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>], models: &[Model]) -> Table {
+pub(super) fn channels(
+    report: &Report<'_>,
+    input: &Input,
+    rejected: &[Vec<u64>],
+    models: &[Model],
+    interpolated: &[bool],
+) -> Table {
     let mut table = Table::new(&CHANNELS);
     let judged = models.iter().find(|m| m.name == "bad-channels");
     let line_hz = input.line_hz;
@@ -131,8 +137,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
         for (c, channel) in report.input.channels.iter().enumerate() {
             let verdict = judged.and_then(|m| m.values.get("channels")?.get(c));
             let said = |key: &str| verdict.and_then(|v| v.get(key)).cloned();
-            let judged_bad = said("status").is_some_and(|s| s == "bad");
-            let status = match (report.bad[c], judged_bad) {
+            let status = match (report.bad[c], interpolated[c]) {
                 (true, _) => "bad",
                 (false, true) => "interpolated",
                 (false, false) => "used",
@@ -140,7 +145,7 @@ pub(super) fn channels(report: &Report<'_>, input: &Input, rejected: &[Vec<u64>]
             let reason = match said("reason") {
                 Some(serde_json::Value::String(text)) if !text.is_empty() => Cell::from(text),
                 _ if !channel.calibrated => Cell::from("uncalibrated"),
-                _ if report.bad[c] => Cell::from("named"),
+                _ if report.bad[c] || interpolated[c] => Cell::from("named"),
                 _ => Cell::Missing,
             };
             let measured = (mean.n > 0).then(|| measures(&mean, &halves, c, line_hz));

@@ -59,7 +59,8 @@ impl Stream {
     /// it fell. Before the first and after the last sample the grid goes on; in a gap the nearer edge is taken.
     pub fn place(&self, seconds: f64) -> (Tick, f64, Place) {
         let nearest = |first: i64, start_s: f64| {
-            let exact = self.rate.ticks(seconds - start_s);
+            // to a millionth of a sample: decimal seconds are not exact in binary, and a tie must be seen as one
+            let exact = (self.rate.ticks(seconds - start_s) * 1e6).round() / 1e6;
             let whole = (exact + 0.5).floor();
             (first.saturating_add(whole as i64), (exact - whole).clamp(-0.5, 0.5))
         };
