@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Do we find every pulse, and compute what MNE-Python computes?
+# How far is the average from the response that is really there?
 #
-#   tests/proof/truth.sh
+#   tests/proof/truth.sh [SEEDS]      8 recordings for the second part unless said otherwise
 #
-# On recordings of a generator that is not ours: every pulse is found, by its marker and in the signal; recipe tep-1hz equals the
-# same job in MNE-Python within 0.005 uV RMS outside +-25 ms, in every channel and in the GMFA, at three settings of the band.
+# Error: root mean square over 20-300 ms and all channels against the truth, low-passed at 80 Hz like the recipe does it.
+# 1. With and without decay and muscle, the default recipe's error is no larger than MNE-Python's job leaves.
+# 2. Without them it falls as 1 over root n within 10 %: recordings of 600 s are cut into 8 stretches of 32 pulses, 4 of 64,
+#    2 of 128 and 1 of 256, each a file of its own; error x root n, n being the trials kept, must not depend on the size.
+#    Pooled over recordings, since one alpha rhythm shared by all channels gives each average few degrees of freedom.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/proof.sh"
