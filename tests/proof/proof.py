@@ -139,8 +139,9 @@ class Verdict:
 
     def row(self, *cells, holds=None):
         """`holds`: True, False, or None for a number that is told, not judged."""
-        self.missed += holds is False
-        self.rows.append([*map(str, cells), {True: "ok", False: "MISSED", None: ""}[None if holds is None else bool(holds)]])
+        said = "" if holds is None else "ok" if holds else "MISSED"  # never `is False`: NumPy has a False of its own
+        self.missed += said == "MISSED"
+        self.rows.append([*map(str, cells), said])
 
     def end(self):
         rows = [[*self.columns, ""], *self.rows]
