@@ -30,15 +30,24 @@ def error(path, result):
     return np.sqrt((apart**2).mean()), trials
 
 
-def against_the_peer(verdict, path, label):
+def against_the_peer(verdict, path, label, judged=True):
     with Work() as work:
         note(f"{path.stem}: both programs")
         a, n_a = error(path, ours(path, work / "ours", "tep"))
         same, n_same = error(path, ours(path, work / "same", "tep-1hz"))
         b, n_b = error(path, mne(path, work / "mne"))
-    verdict.row(label, "tep", n_a, f"{a:.4f}", f"{a / b:.3f} of MNE's", holds=a <= b)
+    verdict.row(label, "tep", n_a, f"{a:.4f}", f"{a / b:.3f} of MNE's", holds=a <= b if judged else None)
     verdict.row(label, "tep-1hz", n_same, f"{same:.4f}", "")
     verdict.row(label, "MNE", n_b, f"{b:.4f}", "")
+
+
+def against_ourselves(verdict, paths):
+    """More recordings, with tep-1hz in the peer's place, which it equals (parity.sh)."""
+    ratios = []
+    for path in paths:
+        with Work() as work:
+            ratios.append(error(path, ours(path, work, "tep"))[0] / error(path, ours(path, work, "tep-1hz"))[0])
+    verdict.row(f"clean, {len(paths)} recordings", "tep", "", "", f"{np.median(ratios):.3f} of tep-1hz's, {min(ratios):.3f} to {max(ratios):.3f}")
 
 
 def nested(path):
@@ -84,5 +93,10 @@ def falls_with_the_root(verdict, paths):
 verdict = Verdict("recording", "what", "trials", "error uV", "")
 against_the_peer(verdict, recording(), "decay and muscle")
 against_the_peer(verdict, recording(decay=0, muscle=0), "clean")
-falls_with_the_root(verdict, [recording(decay=0, muscle=0, **({} if seed == 1 else {"seed": seed, "channels": 32})) for seed in SEEDS])
+for rate in (10000, 25000):
+    against_the_peer(verdict, recording(rate, 60), f"decay and muscle, 60 s, {rate} Hz", judged=False)
+    against_the_peer(verdict, recording(rate, 60, decay=0, muscle=0), f"clean, 60 s, {rate} Hz", judged=False)
+several = [recording(decay=0, muscle=0, **({} if seed == 1 else {"seed": seed, "channels": 32})) for seed in SEEDS]
+against_ourselves(verdict, several)
+falls_with_the_root(verdict, several)
 verdict.end()
