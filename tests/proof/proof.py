@@ -141,10 +141,10 @@ class Verdict:
         """`holds`: True, False, or None for a number that is told, not judged."""
         said = "" if holds is None else "ok" if holds else "MISSED"  # never `is False`: NumPy has a False of its own
         self.missed += said == "MISSED"
-        self.rows.append([*map(str, cells), said])
+        self.rows.append([said, *map(str, cells)])
 
     def end(self):
-        rows = [[*self.columns, ""], *self.rows]
+        rows = [["", *self.columns], *self.rows]
         wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
             print("  ".join(cell.ljust(w) for cell, w in zip(row, wide)).rstrip())
