@@ -15,8 +15,8 @@
 #   neither               0.538   0.633     0.633   ok       9.18 / 9.34 / 9.30 / 9.25   (-0.9 to +0.7 %)   ok
 #
 # Told, not judged, because it does not hold: with 25 trials (60 s) tep leaves 1.12 to 1.26 times what MNE leaves, and over 8 recordings
-# of 600 s 0.75 to 1.17 times, median 0.92. A line lets pass more slow noise than a 1 Hz high-pass, which in turn leaves an error that
-# does not fall with n: the default is for averages of many trials.
+# of 600 s 0.75 to 1.17 times, median 0.92. Likely reasons, not taken apart: a line lets pass more slow noise than a 1 Hz high-pass, and tep
+# drops the trials with blinks. So part 1 holds for this recording and for most long ones, not for each and not for few trials.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/proof.sh"
