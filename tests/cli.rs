@@ -824,3 +824,35 @@ fn labels_cannot_drive_the_terminal() {
         assert!(!ran.out.contains('\x1b') && !ran.err.contains('\x1b'), "{args:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_what_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stimkit"))
+        .args([&["tep", "-o"], [&*out.to_string_lossy()].as_slice(), &["plain.vhdr"; 500]].concat())
+        .current_dir(lab())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // as soon as something is done, and long before everything is
+    while !out.join("plain_1/recording.json").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let run = json(&out.join("run.json"));
+    let failures = rows_of(&out.join("failures.csv"));
+    let recordings = run["recordings"].as_array().unwrap();
+    assert_eq!((run["exit_code"].as_u64(), recordings.len()), (Some(75), 500), "every input is told");
+    for recording in recordings {
+        let name = recording["recording"].as_str().unwrap();
+        let failed = failures.iter().find(|f| f["recording"] == name);
+        assert_eq!(recording["outcome"] == "done", failed.is_none());
+        assert_eq!(out.join(name).join("recording.json").exists(), failed.is_none(), "{name}");
+        assert!(failed.is_none_or(|f| f["kind"] == "interrupted"));
+    }
+    assert!(!failures.is_empty() && failures.len() < 500, "{} interrupted", failures.len());
+    assert!(files(&out).keys().all(|name| !name.contains(".stimkit-")), "a temporary file is left");
+}

@@ -60,9 +60,9 @@ fn push_blocks(recipe: &Recipe, blocks: u64, size: impl Fn(u64) -> usize) -> u64
     for i in 0..blocks {
         let len = size(i);
         block.start(0, at as i64, len);
-        for c in 0..chosen.len() {
+        for (c, &row) in chosen.iter().enumerate() {
             for s in 0..len {
-                block.set(c, s, lab.rows[chosen[c]][(at + s) % n]);
+                block.set(c, s, lab.rows[row][(at + s) % n]);
             }
         }
         let before = allocations();

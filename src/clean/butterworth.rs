@@ -1,6 +1,6 @@
 //! `butterworth`: low-pass, high-pass, band-pass or band-stop, zero-phase or causal, on the stream or per epoch.
 //!
-//! Zero phase on a stream is `sosfiltfilt` of a whole segment within [`Butterworth::error_bound`] (see [`framed`]); per
+//! Zero phase on a stream is `sosfiltfilt` of a whole segment within [`Butterworth::error_bound`] (see `framed.rs`); per
 //! epoch it is `sosfiltfilt` of that epoch, or, with `gap_aware`, of the pieces on either side of the bridged pulse
 //! ([`gap_aware`](super::gap_aware)).
 //!
