@@ -688,7 +688,7 @@ fn check_tells_every_problem_at_once() {
                 band_hz = [1, 800]\n[cut]\nwindow_ms = [500, -500]\n[[epoch]]\nuse = \"baseline\"\nwindow_ms = [-9000, -8000]\n\
                 [[marker]]\nuse = \"tep\"\n";
     std::fs::write(&recipe, text).unwrap();
-    stimkit(&["check", &recipe, "plain.vhdr"]).code(65).says(&[
+    stimkit(&["check", &recipe, "plain.vhdr"]).code(64).says(&[
         "input.bad",
         "Q9",
         "stream[0].to_hz",

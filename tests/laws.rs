@@ -127,6 +127,27 @@ fn law_7_nothing_disappears() {
     assert_eq!(common::table(&tables, "channels").len(), 9);
 }
 
+/// Law 7, for filters: a sample that is not finite costs the trials that it falls into, and no other.
+#[test]
+fn law_7_one_nan_spoils_its_own_trial_only() {
+    let mut lab = lab(9, 1000.0, 14.0, 8);
+    let hit = lab.events[4].tick.0;
+    lab.rows[2][(hit + 150) as usize] = f64::NAN;
+    lab.rows[3][(hit + 151) as usize] = f64::INFINITY;
+    for name in ["tms-live", "tep-1hz"] {
+        let tables = live(&lab, &common::quick(name), 0, |_| 123);
+        let trials = common::table(&tables, "trials");
+        let spoiled: Vec<usize> =
+            (0..trials.len()).filter(|r| trials.text(*r, "reason") == Some("non_finite")).collect();
+        assert_eq!(spoiled, [4], "{name}");
+        let tep = common::table(&tables, "tep");
+        for channel in &lab.channels {
+            let whole = (0..tep.len()).all(|row| tep.number(row, &channel.name).is_some());
+            assert!(whole, "{name}: a NaN reached the mean of {}", channel.name);
+        }
+    }
+}
+
 /// Law 8. A number comes with its noise.
 #[test]
 fn law_8_a_number_comes_with_its_noise() {

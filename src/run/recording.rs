@@ -177,7 +177,8 @@ fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result
 
 /// Whether the recipe cannot be built at any usual rate either, on a full cap: then it is the recipe that is wrong.
 fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
-    let mut input = session.input.clone();
+    let (mut input, mut recipe) = (session.input.clone(), session.recipe.clone());
+    recipe.input.bad.clear();
     let cap = montage::labels().into_iter().filter(|l| !input.info.channels.iter().any(|c| c.name == *l));
     let cap = cap
         .map(|l| Channel { position: montage::position_of(&l), ..Channel::new(l, ChannelKind::Eeg, Unit::Microvolt) });
@@ -186,7 +187,7 @@ fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
     [500, 1000, 5000, 25_000, 100_000].into_iter().all(|hz| {
         let Ok(rate) = Rate::new(hz, 1) else { return true };
         input.info.clock = Clock::stored(rate);
-        Pipeline::build(&session.recipe, &input, &options.models, 1).is_err()
+        Pipeline::build(&recipe, &input, &options.models, 1).is_err()
     })
 }
 
