@@ -308,7 +308,7 @@ impl Step for PerEpoch {
             }
             match self.phase {
                 Phase::Zero => {
-                    extend_oddly(&mut self.tile, pad);
+                    tile::extend_oddly(&mut self.tile, pad);
                     tile::zero_phase(&self.sos, &self.steady, &mut self.state, &mut self.tile);
                 }
                 Phase::Causal => {
@@ -324,20 +324,6 @@ impl Step for PerEpoch {
         }
         Verdict::Keep
     }
-}
-
-/// Fills the first and last `pad` samples by mirroring what lies inside, in time and value, about its ends.
-pub(super) fn extend_oddly(data: &mut [Lanes], pad: usize) {
-    let (first, last) = (pad, data.len() - 1 - pad);
-    for i in 1..=pad {
-        data[first - i] = mirrored(&data[first], &data[first + i]);
-        data[last + i] = mirrored(&data[last], &data[last - i]);
-    }
-}
-
-/// `2·about − value`, lane by lane.
-fn mirrored(about: &Lanes, value: &Lanes) -> Lanes {
-    std::array::from_fn(|l| 2.0 * about[l] - value[l])
 }
 
 #[cfg(test)]

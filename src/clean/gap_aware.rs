@@ -122,7 +122,7 @@ impl GapAware {
             }
         };
         blend(-1.0, extended, &mut self.result);
-        super::butterworth::extend_oddly(extended, pad);
+        tile::extend_oddly(extended, pad);
         tile::zero_phase(&self.sos, &self.steady, &mut self.state, extended);
         blend(1.0, extended, &mut self.result);
         self.result[samples.clone()].copy_from_slice(&extended[start..end]);

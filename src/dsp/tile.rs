@@ -231,6 +231,20 @@ fn sample<const S: usize>(gain: f64, c: &[[f64; 2]; S], a: &[[f64; 2]; S], state
     }
 }
 
+/// Fills the first and last `pad` samples by mirroring what lies inside, in time and value, about its ends.
+pub fn extend_oddly(data: &mut [Lanes], pad: usize) {
+    let (first, last) = (pad, data.len() - 1 - pad);
+    for i in 1..=pad {
+        data[first - i] = mirrored(&data[first], &data[first + i]);
+        data[last + i] = mirrored(&data[last], &data[last - i]);
+    }
+}
+
+/// `2·about − value`, lane by lane.
+pub fn mirrored(about: &Lanes, value: &Lanes) -> Lanes {
+    std::array::from_fn(|l| 2.0 * about[l] - value[l])
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::iir::{Band, butterworth, sosfilt};

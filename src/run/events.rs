@@ -117,10 +117,12 @@ pub fn choose(
             return Err(Error::data(format!("no pulse was found in the signal: {}", told(&found)))
                 .with_hint("lower the threshold with --threshold, or name the events with --event"));
         }
+        let unmet = config.expected.filter(|n| *n != found.pulses.len());
+        let warning = |n| Warning::new("W_EXPECTED", format!("{n} pulses were expected; {}", told(&found)));
         return Ok(Choice {
             names: vec![DETECTED.to_owned()],
             detected: Some(as_events(&found)),
-            warnings: Vec::new(),
+            warnings: unmet.map(warning).into_iter().collect(),
         });
     }
     if !wanted.is("auto") {

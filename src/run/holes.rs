@@ -54,11 +54,12 @@ impl Holes {
         out.copy_from(block, 0, block.len(), 0);
         for g in 0..block.groups() {
             for (at, sample) in out.group_mut(g).iter_mut().enumerate() {
-                for lane in 0..LANES.min(self.channels - g * LANES) {
-                    if sample[lane].is_finite() {
-                        self.last[g][lane] = sample[lane];
+                let lanes = LANES.min(self.channels - g * LANES);
+                for (lane, (value, last)) in sample.iter_mut().zip(&mut self.last[g]).take(lanes).enumerate() {
+                    if value.is_finite() {
+                        *last = *value;
                     } else {
-                        sample[lane] = self.last[g][lane];
+                        *value = *last;
                         note(&mut self.found, block.first() + at as i64, (g * LANES + lane) as u32);
                     }
                 }

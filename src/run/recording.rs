@@ -3,11 +3,12 @@
 use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
+use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
 use crate::read::probe::{self, OpenOptions};
 use crate::recipe::{EpochPart, Line, MarkerPart, Names, Recipe, StagePart, StepPart};
-use crate::signal::{Channel, ChannelKind, Event, EventName, Recording, montage};
+use crate::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, montage};
 use crate::table::Table;
 use crate::unit::{Clock, Rate, Tick, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
@@ -17,6 +18,9 @@ use std::time::Instant;
 
 /// Makes a marker for epochs of this shape; `None` where they do not suit it.
 pub type MakeMarker<'a> = dyn Fn(&EpochInfo) -> Option<Box<dyn Marker>> + Sync + 'a;
+
+/// Seconds behind the first pulse in which markers and pulses are compared.
+const LOOK_S: f64 = 20.0;
 
 /// How a recording is run, beyond its recipe.
 #[derive(Default)]
@@ -228,6 +232,7 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
         recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
     }
     settle_pulses(&mut recipe, &recording, source, &channels, &mut warnings)?;
+    note_pulses_elsewhere(&recipe, &input, &events, source, &mut warnings)?;
     note_missing_roi_channels(&recipe, &input, &mut warnings);
     input.line_hz = match &recipe.input.line {
         Line::Hz(hz) => Some(*hz),
@@ -275,6 +280,67 @@ fn settle_pulses(
     names.extend(also.iter().map(|n| literal(n)));
     recipe.input.pulses = Names::Many(names);
     Ok(())
+}
+
+/// Looks at the first seconds: do the pulses in the signal lie where they will be bridged? A marker that comes at another moment
+/// leaves the artefact in the average.
+fn note_pulses_elsewhere(
+    recipe: &Recipe,
+    input: &Input,
+    events: &[Event],
+    source: &mut dyn Source,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let bridged = recipe.stream.iter().find_map(|part| match part {
+        StagePart::Pulse(pulse) => Some(pulse.cut_ms.list().to_vec()),
+        _ => None,
+    });
+    let eeg: Vec<usize> =
+        (0..input.info.channels.len()).filter(|&c| input.info.channels[c].kind == ChannelKind::Eeg).collect();
+    let (Some(bridged), false) = (bridged, eeg.is_empty()) else { return Ok(()) };
+    let rate = input.info.clock.input;
+    let pulses: Vec<i64> = events
+        .iter()
+        .filter(|e| input.event_names.get(e.name.0 as usize).is_some_and(|n| is_pulse(recipe, n)))
+        .map(|e| e.tick.0)
+        .collect();
+    let Some(until) = pulses.iter().find(|t| **t >= 0).map(|first| first + rate.ticks(LOOK_S) as i64) else {
+        return Ok(());
+    };
+    let Ok(mut detector) = Detector::new(&input.info, &eeg, &recipe.input.detect) else { return Ok(()) };
+    if until as f64 > rate.ticks(3.0 * LOOK_S) {
+        return Ok(());
+    }
+    source.rewind()?;
+    let mut block = Block::for_stream(&input.info);
+    while source.read(&mut block)? && block.first() < until {
+        detector.push(&block);
+    }
+    source.rewind()?;
+    let Ok(found) = detector.finish() else { return Ok(()) };
+    let mut lags = Vec::new();
+    for pulse in &found.pulses {
+        let at = pulses.partition_point(|t| *t <= pulse.tick.0);
+        let near = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|i| pulses.get(i));
+        let lag = |t: &i64| 1e3 * rate.seconds((pulse.tick.0 - t) as f64);
+        lags.extend(near.map(lag).min_by(|a, b| a.abs().total_cmp(&b.abs())));
+    }
+    let outside = lags.iter().filter(|lag| !bridged.iter().any(|w| (w[0]..=w[1]).contains(lag))).count();
+    if lags.len() >= 3 && outside * 2 > lags.len() {
+        let lag = crate::dsp::stats::median(&mut lags);
+        let message = format!(
+            "{outside} of the first {} pulses in the signal are not bridged: they come {lag:.1} ms from the markers (median); \
+             name other events, cut around the pulses themselves with --detect, or move cut_ms",
+            lags.len()
+        );
+        warnings.push(Warning::new("W_PULSE_ELSEWHERE", message));
+    }
+    Ok(())
+}
+
+fn is_pulse(recipe: &Recipe, name: &str) -> bool {
+    let cut = recipe.cut.event.as_ref().is_some_and(|c| c.matches(name));
+    if recipe.input.pulses.is("cut") { cut } else { recipe.input.pulses.matches(name) }
 }
 
 /// Tells which channels of a region are not there: the mean is over the others.

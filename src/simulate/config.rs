@@ -1,6 +1,5 @@
 //! What a simulated TMS-EEG recording holds: plain data, as it may stand in a file.
 
-use super::tms::TmsSimulator;
 use crate::Result;
 use crate::flow::Problems;
 use crate::signal::montage;
@@ -225,16 +224,8 @@ impl TmsSimulation {
         Self { flat: Vec::new(), noisy: Vec::new(), range_uv: 0.0, resolution_uv: 0.0, ..none }
     }
 
-    /// Plans the recording.
-    ///
-    /// # Errors
-    /// When values contradict each other or the room they need: all of them, one per line, each with its name.
-    pub fn build(&self) -> Result<TmsSimulator> {
-        self.check()?;
-        TmsSimulator::new(self)
-    }
-
-    fn check(&self) -> Result<()> {
+    /// All values that contradict each other or the room they need, one per line.
+    pub(super) fn check(&self) -> Result<()> {
         let mut found = Problems::default();
         let problems = &mut found;
         let within = |problems: &mut Problems, key: &str, value: f64, lo: f64, hi: f64| {

@@ -45,6 +45,17 @@ pub struct TmsSimulator {
     chunk: Block,
 }
 
+impl TmsSimulation {
+    /// Plans the recording.
+    ///
+    /// # Errors
+    /// When values contradict each other or the room they need: all of them, one per line, each with its name.
+    pub fn build(&self) -> Result<TmsSimulator> {
+        self.check()?;
+        TmsSimulator::new(self)
+    }
+}
+
 impl TmsSimulator {
     /// Plans the recording; the values have been checked.
     pub(super) fn new(config: &TmsSimulation) -> Result<Self> {

@@ -14,7 +14,6 @@
 //! Forward–backward filtering in overlapping blocks: Powell & Chau (1991), *A technique for realizing linear phase IIR
 //! filters*, IEEE Trans. Signal Process. 39:2425–2435.
 
-use super::mirrored;
 use crate::dsp::iir::{Sos, State, decay_samples};
 use crate::dsp::tile::{self, LANES, Lanes, TileState};
 use crate::flow::Stage;
@@ -216,7 +215,7 @@ impl Group {
         let last = self.tail.len() - 1;
         let extension = &mut work.extension[..pad];
         for (i, x) in extension.iter_mut().enumerate() {
-            *x = mirrored(&self.tail[last], &self.tail[last - 1 - i]);
+            *x = tile::mirrored(&self.tail[last], &self.tail[last - 1 - i]);
         }
         tile::forward(sos, &mut self.state, extension);
         let end = extension.last().unwrap_or(&self.ring[self.index(seen - 1)]);
@@ -240,7 +239,7 @@ impl Group {
         let first = self.ring[self.index(start)];
         let extension = &mut work.extension[..pad];
         for (i, x) in extension.iter_mut().enumerate() {
-            *x = mirrored(&first, &self.ring[self.index(start + (pad - i) as i64)]);
+            *x = tile::mirrored(&first, &self.ring[self.index(start + (pad - i) as i64)]);
         }
         tile::settle(&work.steady, extension.first().unwrap_or(&first), &mut self.state);
         tile::forward(sos, &mut self.state, extension);
