@@ -3,7 +3,7 @@
 //! The rooms follow the path of the data; each may use the ones before it, never the ones after
 //! (`tests/rooms.rs` reads the imports and fails on a backward one):
 //!
-//! `error → unit → dsp → signal → table → flow → { read | write | clean | mark | simulate } → recipe → run → cli`
+//! `error → { names | unit } → dsp → signal → table → flow → { read | write | clean | mark | simulate } → recipe → run → cli`
 //!
 //! ```text
 //!  file ──Source──▶ Block ──Stage…──▶ Block ──Cutter──▶ Epoch ──Step…──▶ Epoch ──Marker──▶ Table
@@ -11,6 +11,7 @@
 //! ```
 
 pub mod error;
+pub mod names;
 pub mod unit;
 
 pub mod dsp;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// First to last; neighbours do not know each other.
 const ORDER: &[&[&str]] = &[
     &["error"],
-    &["unit"],
+    &["names", "unit"],
     &["dsp"],
     &["signal"],
     &["table"],

@@ -1,6 +1,7 @@
 //! Reference: subtracts the mean of all (or of named) channels from every EEG channel, sample by sample.
 
 use crate::flow::{BuildContext, EpochInfo, Problems, Reason, Stage, StageConfig, Step, StepConfig, Verdict};
+use crate::names::nearest;
 use crate::signal::{Block, Channel, ChannelKind, Epoch, LANES, Lanes, StreamInfo};
 use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
@@ -234,24 +235,6 @@ impl Stage for SubtractFromStream {
 fn masked_sum(x: &Lanes, mask: &[u64; LANES]) -> f64 {
     let v: Lanes = std::array::from_fn(|k| f64::from_bits(x[k].to_bits() & mask[k]));
     ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
-}
-
-/// The name that differs least from `wanted` (Levenshtein distance, case aside), if it is near enough to be meant.
-pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<_> = wanted.to_lowercase().chars().collect();
-    let distance = |name: &str| {
-        let mut row: Vec<usize> = (0..=wanted.len()).collect();
-        for (i, a) in name.to_lowercase().chars().enumerate() {
-            let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-            for (j, b) in wanted.iter().enumerate() {
-                let cost = (diagonal + usize::from(a != *b)).min(row[j] + 1).min(row[j + 1] + 1);
-                diagonal = std::mem::replace(&mut row[j + 1], cost);
-            }
-        }
-        row[wanted.len()]
-    };
-    let (distance, name) = names.map(|name| (distance(name), name)).min_by_key(|&(d, _)| d)?;
-    (distance <= 1 + wanted.len() / 3).then_some(name)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     };
     let Some(table) = tables.iter().find(|t| t.name == name) else {
         let error = Error::usage(format!("no table is called {name}"));
-        let near = crate::recipe::nearest(name, tables.iter().map(|t| t.name));
+        let near = crate::names::nearest(name, tables.iter().map(|t| t.name));
         return Err(error.with_hint(
             near.map_or_else(|| "`stimkit columns` lists them".to_owned(), |n| format!("did you mean {n}?")),
         ));

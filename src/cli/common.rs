@@ -300,7 +300,7 @@ fn check_table(name: &str, recipe: &Recipe) -> Result<()> {
         return Ok(());
     }
     let error = Error::usage(format!("--table {name}: this recipe has no such table"));
-    Err(match crate::recipe::nearest(name, names.iter().copied()) {
+    Err(match crate::names::nearest(name, names.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
         None => error.with_hint(format!("it has {}", names.join(", "))),
     })

@@ -9,7 +9,7 @@ use crate::run::{identity, output};
 use crate::signal::ChannelKind;
 use crate::table::Table;
 use crate::unit::Unit;
-use crate::{Error, Result, recipe};
+use crate::{Error, Result, names};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<Table> {
         let mut chosen = if args.channels.is_empty() {
             pick(&|i| channels[i].kind == ChannelKind::Eeg)
         } else {
-            pick(&|i| args.channels.iter().any(|p| recipe::glob(p, &channels[i].name)))
+            pick(&|i| args.channels.iter().any(|p| names::glob(p, &channels[i].name)))
         };
         if chosen.is_empty() && args.channels.is_empty() {
             chosen = pick(&|i| channels[i].unit == Unit::Microvolt);

@@ -4,6 +4,7 @@
 //! motor cortex and negative over parietal cortex. So they are data (`recipes/sites/*.toml`), never code.
 
 use crate::flow::{EpochInfo, Problems};
+use crate::names::nearest;
 use crate::signal::{Channel, ChannelKind};
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -319,25 +320,10 @@ fn check_keys(site: &toml::Table) -> Result<()> {
 
 /// `; did you mean …` with the nearest name, or the whole list when nothing is near.
 fn did_you_mean(word: &str, accepted: &[&str]) -> String {
-    let near = accepted.iter().map(|name| (distance(word, name), name)).min();
-    match near {
-        Some((d, name)) if d <= 1 + name.chars().count() / 3 => format!("; did you mean `{name}`?"),
-        _ => format!("; known: {}", accepted.join(", ")),
+    match nearest(word, accepted.iter().copied()) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; known: {}", accepted.join(", ")),
     }
-}
-
-/// Levenshtein distance, case ignored.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.to_lowercase().chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], cost);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ mod suggest;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use parts::{EpochPart, FitPart, MarkerPart, StagePart, StepPart};
-pub use suggest::{glob, nearest};
 
 use crate::clean::detect::Detect;
 use crate::flow::Problems;
+use crate::names::glob;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

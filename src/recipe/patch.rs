@@ -1,6 +1,6 @@
 //! `--set path=value`: changes one key of a recipe before it is read.
 
-use super::suggest::nearest;
+use crate::names::nearest;
 use crate::{Error, Result};
 
 /// Applies `stream[1].band_hz=[1, 45]`, `stream.butterworth.order=4` or `cut.window_ms=[-500, 500]`.

@@ -1,6 +1,7 @@
 //! What a pipeline is built for: which channels come in, at which rate, in which segments.
 
-use crate::recipe::{Names, Recipe, nearest};
+use crate::names::nearest;
+use crate::recipe::{Names, Recipe};
 use crate::signal::{Channel, ChannelKind, Recording, Segment, StreamInfo};
 use crate::unit::{Clock, Rate, Unit};
 use crate::{Error, Result};
@@ -92,7 +93,7 @@ impl Input {
 fn choose(channels: &[Channel], recipe: &Recipe) -> Result<Vec<usize>> {
     let wanted = &recipe.input.channels;
     for pattern in &recipe.input.exclude {
-        if !channels.iter().any(|c| crate::recipe::glob(pattern, &c.name)) {
+        if !channels.iter().any(|c| crate::names::glob(pattern, &c.name)) {
             let near = nearest(pattern, channels.iter().map(|c| c.name.as_str()));
             let error = Error::data(format!("no channel to exclude is called {pattern}"));
             return Err(near.map_or(error, |n| {
@@ -100,7 +101,7 @@ fn choose(channels: &[Channel], recipe: &Recipe) -> Result<Vec<usize>> {
             }));
         }
     }
-    let excluded = |c: &Channel| recipe.input.exclude.iter().any(|p| crate::recipe::glob(p, &c.name));
+    let excluded = |c: &Channel| recipe.input.exclude.iter().any(|p| crate::names::glob(p, &c.name));
     let listing = || {
         let names: Vec<String> = channels.iter().take(40).map(|c| format!("{} ({})", c.name, c.kind.name())).collect();
         let more = if channels.len() > 40 { ", …" } else { "" };
@@ -116,7 +117,7 @@ fn choose(channels: &[Channel], recipe: &Recipe) -> Result<Vec<usize>> {
         return Ok(eeg);
     }
     for pattern in wanted.list() {
-        if !channels.iter().any(|c| crate::recipe::glob(pattern, &c.name)) {
+        if !channels.iter().any(|c| crate::names::glob(pattern, &c.name)) {
             let near = nearest(pattern, channels.iter().map(|c| c.name.as_str()));
             let hint = near.map_or_else(listing, |n| format!("did you mean {n}?"));
             return Err(Error::data(format!("no channel is called {pattern}")).with_hint(hint));

@@ -261,7 +261,7 @@ fn settle_pulses(
 ) -> Result<()> {
     let wanted = recipe.input.pulses.clone();
     if !wanted.is("cut") {
-        let unknown = wanted.list().iter().find(|p| !recording.event_names.iter().any(|n| crate::recipe::glob(p, n)));
+        let unknown = wanted.list().iter().find(|p| !recording.event_names.iter().any(|n| crate::names::glob(p, n)));
         return match unknown {
             Some(name) => Err(events::undecided(recording, &format!("input.pulses: no event is called {name}"))),
             None => Ok(()),
