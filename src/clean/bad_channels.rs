@@ -6,6 +6,7 @@ pub use findings::{Fault, Finding, Findings, Status};
 
 use super::reject::{Extremes, positive};
 use super::windows::Windows;
+use crate::dsp::stats::median;
 use crate::flow::{BuildContext, EpochInfo, Fit, FitConfig, Model, Problems, Rewind, Step, Verdict};
 use crate::signal::Epoch;
 use crate::{Error, Result};
@@ -296,8 +297,8 @@ impl Judge {
         if logs.len() < NOISE_CHANNELS {
             return;
         }
-        let centre = median(logs.clone());
-        let spread = 1.4826 * median(logs.iter().map(|l| (l - centre).abs()).collect());
+        let centre = median(&mut logs.clone());
+        let spread = 1.4826 * median(&mut logs.iter().map(|l| (l - centre).abs()).collect::<Vec<_>>());
         for c in findings.channels.iter_mut().filter(good) {
             c.noise_z = log_noise(c).map(|l| (l - centre) / spread.max(NOISE_SPREAD));
         }
@@ -371,17 +372,6 @@ fn second_difference_power(x: &[f64], lag: usize) -> (f64, usize) {
     }
     let rest: f64 = b_rest.iter().zip(h_rest).zip(a_rest).map(|((b, h), a)| square(*b, *h, *a)).sum();
     (strands.iter().sum::<f64>() + rest, n)
-}
-
-/// The middle value, or the mean of the two.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[half],
-        _ => 0.5 * (values[half - 1] + values[half]),
-    }
 }
 
 #[cfg(test)]

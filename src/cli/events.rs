@@ -50,11 +50,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
             failures.push(error.kind().exit_code());
         }
     }
-    Ok(match failures.as_slice() {
-        [] => 0,
-        [code] if args.files.len() == 1 => *code,
-        _ => 1,
-    })
+    Ok(super::exit_code(&failures, args.files.len()))
 }
 
 fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<Table> {

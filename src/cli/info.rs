@@ -35,11 +35,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
             }
         }
     }
-    Ok(match failures.as_slice() {
-        [] => 0,
-        [code] if args.files.len() == 1 => *code,
-        _ => 1,
-    })
+    Ok(super::exit_code(&failures, args.files.len()))
 }
 
 fn describe(path: &Path, args: &Args, talk: &Talk) -> Result<u8> {

@@ -128,6 +128,15 @@ fn dispatch(command: Command, talk: &Talk, line: Vec<String>) -> Result<u8> {
     }
 }
 
+/// Exit code over several files, of which some failed with these codes: an only file's own, else 1.
+fn exit_code(failures: &[u8], files: usize) -> u8 {
+    match failures {
+        [] => 0,
+        [code] if files == 1 => *code,
+        _ => 1,
+    }
+}
+
 /// Writes data to stdout. A reader that has seen enough (`| head`) is not an error.
 fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<u8> {
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
