@@ -1,6 +1,6 @@
 //! What `build` hands to every part, and how parts report all their problems at once.
 
-use crate::signal::{Channel, EventName};
+use crate::signal::{Channel, EventName, PsdConfig, PsdPlan};
 use crate::unit::{Clock, window_offsets};
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +78,31 @@ pub struct BuildContext {
     pub bad: Vec<String>,
     /// Seed of everything drawn at random.
     pub seed: u64,
+    /// Threads that a Marker may use for one epoch: 1 (or 0) in a live pipeline, whose `push` is quiet. Results do not
+    /// depend on it.
+    pub threads: usize,
+    /// Power spectral densities that Markers asked for: the engine keeps one for all who ask for the same.
+    pub spectra: Vec<(PsdConfig, PsdPlan)>,
+}
+
+impl BuildContext {
+    /// Asks for a power spectral density of the kept epochs; [`Report::spectrum`](super::Report::spectrum) gives it back
+    /// under the same number.
+    pub fn spectrum(&mut self, config: &PsdConfig, input: &EpochInfo, problems: &mut Problems) -> Option<usize> {
+        if let Some(known) = self.spectra.iter().position(|(c, _)| c == config) {
+            return Some(known);
+        }
+        match PsdPlan::new(config, input.clock, input.first, input.len) {
+            Ok(plan) => {
+                self.spectra.push((config.clone(), plan));
+                Some(self.spectra.len() - 1)
+            }
+            Err((key, message)) => {
+                problems.add(&format!("psd.{key}"), message);
+                None
+            }
+        }
+    }
 }
 
 /// Something wrong in a recipe, with its place.

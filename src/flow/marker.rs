@@ -1,7 +1,7 @@
 //! Measure: accumulate, and report at any moment.
 
 use super::{BuildContext, EpochInfo, Problems};
-use crate::signal::{Averages, Epoch};
+use crate::signal::{Averages, Epoch, PsdSum, Spectrum};
 use crate::table::{Table, TableSpec};
 
 /// What only the engine knows about a condition: it saw the events and the stored samples.
@@ -32,8 +32,17 @@ pub struct Report<'a> {
     pub conditions: &'a [String],
     /// Running sums of the kept epochs, one per condition.
     pub averages: &'a [Averages],
+    /// Power spectral densities that Markers asked for ([`BuildContext::spectrum`]), each with one sum per condition.
+    pub spectra: &'a [Vec<PsdSum>],
     /// What the engine knows about each condition; may be shorter than `conditions` when it knows nothing.
     pub events: &'a [ConditionFacts],
+}
+
+impl Report<'_> {
+    /// The spectrum asked for under this number, for a condition; `None` before its first epoch.
+    pub fn spectrum(&self, id: usize, condition: usize) -> Option<Spectrum> {
+        self.spectra.get(id).and_then(|s| s.get(condition)).map(PsdSum::spectrum).filter(|s| s.n_epochs > 0)
+    }
 }
 
 /// Accumulates kept epochs and can be read at any moment. What is a function of the averages alone needs no `observe`:

@@ -1,7 +1,7 @@
 //! What the markers' tests share: a small engine, and 1/f noise.
 
 use crate::flow::{BuildContext, ConditionFacts, EpochInfo, Marker, MarkerConfig, Problems, Report};
-use crate::signal::{Averages, Channel, ChannelKind, Epoch};
+use crate::signal::{Averages, Channel, ChannelKind, Epoch, PsdPlan, PsdSum};
 use crate::table::Table;
 use crate::unit::{Clock, Rate, Unit};
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +15,7 @@ pub struct Kit {
     pub facts: Vec<ConditionFacts>,
     pub conditions: Vec<String>,
     averages: Vec<Averages>,
+    spectra: Vec<Vec<PsdSum>>,
     filled: Vec<bool>,
 }
 
@@ -32,6 +33,7 @@ impl Kit {
             facts: Vec::new(),
             conditions: vec!["pulse".to_owned()],
             averages: vec![Averages::new(clock, first, names.len(), len)],
+            spectra: Vec::new(),
             filled: vec![false; len],
         }
     }
@@ -41,9 +43,22 @@ impl Kit {
     }
 
     pub fn build(&self, config: &dyn MarkerConfig) -> Box<dyn Marker> {
-        let mut problems = Problems::default();
-        let marker = config.build(&self.info, &mut BuildContext::default(), &mut problems);
-        marker.unwrap_or_else(|| panic!("{:?}", problems.list()))
+        self.planned(config).0
+    }
+
+    /// For a marker that reads power spectral densities: keeps those it asked for.
+    #[allow(dead_code)]
+    pub fn build_with_spectra(&mut self, config: &dyn MarkerConfig) -> Box<dyn Marker> {
+        let (marker, context) = self.planned(config);
+        let sums = |plan: &PsdPlan| (0..self.info.conditions).map(|_| plan.sum(self.enters.len())).collect();
+        self.spectra = context.spectra.iter().map(|(_, plan)| sums(plan)).collect();
+        marker
+    }
+
+    fn planned(&self, config: &dyn MarkerConfig) -> (Box<dyn Marker>, BuildContext) {
+        let (mut problems, mut context) = (Problems::default(), BuildContext::default());
+        let marker = config.build(&self.info, &mut context, &mut problems);
+        (marker.unwrap_or_else(|| panic!("{:?}", problems.list())), context)
     }
 
     pub fn problems(&self, config: &dyn MarkerConfig) -> Vec<String> {
@@ -72,6 +87,7 @@ impl Kit {
             }
         }
         self.averages[usize::from(condition)].add(&epoch);
+        self.spectra.iter_mut().for_each(|s| s[usize::from(condition)].add(&epoch));
         marker.observe(&epoch);
     }
 
@@ -82,6 +98,7 @@ impl Kit {
             bad: &self.bad,
             conditions: &self.conditions,
             averages: &self.averages,
+            spectra: &self.spectra,
             events: &self.facts,
         })
     }

@@ -3,19 +3,33 @@
 //! Most markers are functions of the averages that the engine keeps; [`peaks`] also accumulates sign-flipped sums and
 //! [`trial_values`] a queue of rows. Where to look and when is a [`Site`], which every marker that needs one takes as `site`.
 
-pub mod areas;
+/// The markers, as recipes name them. A new one is its file and a line here: the module is declared from this list too.
+macro_rules! with_markers {
+    ($then:ident! { $($head:tt)* }) => {
+        $then! { $($head)* {
+            "tep" => Tep(tep::TepConfig),
+            "field" => Field(field::FieldConfig),
+            "peaks" => Peaks(peaks::PeaksConfig),
+            "pairs" => Pairs(pairs::PairsConfig),
+            "areas" => Areas(areas::AreasConfig),
+            "trial-values" => TrialValues(trial_values::TrialValuesConfig),
+            "quality" => Quality(quality::QualityConfig),
+        } }
+    };
+}
+pub(crate) use with_markers;
+
+macro_rules! modules {
+    ({ $($name:literal => $variant:ident($module:ident :: $config:ident)),+ $(,)? }) => { $(pub mod $module;)+ };
+}
+with_markers! { modules! {} }
+
 pub mod component;
-pub mod field;
 mod flips;
 #[cfg(test)]
 mod kit;
-pub mod pairs;
-pub mod peaks;
-pub mod quality;
 pub mod series;
 pub mod site;
-pub mod tep;
-pub mod trial_values;
 
 pub use site::{Component, Polarity, Roi, Site, SiteChoice};
 

@@ -94,6 +94,7 @@ fn recording(name: &str, format: String, streams: Vec<Stream>) -> Recording {
         event_is_stimulus: Vec::new(),
         start: None,
         line_hz: None,
+        epoched: None,
         warnings: Vec::new(),
     }
 }

@@ -1,8 +1,9 @@
 //! The parts that a recipe may name. A new part is one line here.
 
 use super::{suggest, table_of};
+use crate::clean;
 use crate::flow::{FitConfig, MarkerConfig, StageConfig, StepConfig};
-use crate::{clean, mark};
+use crate::mark::{self, *};
 
 /// An enum of configs: parsed by name, written with `use` first, all behind one trait.
 macro_rules! parts {
@@ -85,18 +86,7 @@ parts! {
     }
 }
 
-parts! {
-    /// A Marker.
-    MarkerPart: MarkerConfig {
-        "tep" => Tep(mark::tep::TepConfig),
-        "field" => Field(mark::field::FieldConfig),
-        "peaks" => Peaks(mark::peaks::PeaksConfig),
-        "pairs" => Pairs(mark::pairs::PairsConfig),
-        "areas" => Areas(mark::areas::AreasConfig),
-        "trial-values" => TrialValues(mark::trial_values::TrialValuesConfig),
-        "quality" => Quality(mark::quality::QualityConfig),
-    }
-}
+with_markers! { parts! { #[doc = "A Marker."] MarkerPart: MarkerConfig } }
 
 impl MarkerPart {
     /// The site it was told, where it takes one and was told one.
@@ -108,7 +98,7 @@ impl MarkerPart {
             Self::Areas(config) => &config.site,
             Self::TrialValues(config) => &config.site,
             Self::Quality(config) => &config.site,
-            Self::Tep(_) => return None,
+            _ => return None,
         };
         (*site != mark::SiteChoice::default()).then_some(site)
     }

@@ -3,7 +3,7 @@
 use super::holes::spoiled;
 use super::spool::Spool;
 use crate::flow::{EpochInfo, Fit, Marker, Model, Reason, Rewind, Step, Verdict};
-use crate::signal::{Averages, ChannelKind, Epoch};
+use crate::signal::{Averages, ChannelKind, Epoch, PsdPlan, PsdSum};
 use crate::{Error, Result};
 use multiversion::multiversion;
 use std::collections::VecDeque;
@@ -50,6 +50,8 @@ pub(super) struct Epochs {
     pub models: Vec<Model>,
     pub averages: Vec<Averages>,
     pub markers: Vec<Box<dyn Marker>>,
+    /// Power spectral densities that markers asked for, each per condition.
+    pub spectra: Vec<Vec<PsdSum>>,
     rows: VecDeque<TrialRow>,
     /// Rows that found the queue full.
     pub rows_lost: u64,
@@ -62,7 +64,13 @@ pub(super) struct Epochs {
 }
 
 impl Epochs {
-    pub fn new(info: EpochInfo, named_bad: &[bool], parts: Vec<Part>, markers: Vec<Box<dyn Marker>>) -> Self {
+    pub fn new(
+        info: EpochInfo,
+        named_bad: &[bool],
+        parts: Vec<Part>,
+        markers: Vec<Box<dyn Marker>>,
+        plans: &[PsdPlan],
+    ) -> Self {
         let epoch = Epoch::new(info.clock, info.first, info.channels.len(), info.len);
         let bad = named_bad.to_vec();
         let enters: Vec<bool> =
@@ -78,6 +86,7 @@ impl Epochs {
             models: Vec::new(),
             averages,
             markers,
+            spectra: plans.iter().map(|p| (0..info.conditions).map(|_| p.sum(info.channels.len())).collect()).collect(),
             rows: VecDeque::with_capacity(ROWS),
             rows_lost: 0,
             rejected: vec![vec![0; info.channels.len()]; info.conditions],
@@ -122,6 +131,9 @@ impl Epochs {
             return self.row(Some(Reason { channel: Some(channel), ..Reason::new("non_finite") }));
         }
         self.averages[usize::from(self.epoch.condition)].add(&self.epoch);
+        for spectra in &mut self.spectra {
+            spectra[usize::from(self.epoch.condition)].add(&self.epoch);
+        }
         for marker in &mut self.markers {
             marker.observe(&self.epoch);
         }
@@ -198,6 +210,7 @@ impl Epochs {
     /// Forgets all epochs; keeps solved Fits.
     pub fn reset(&mut self) {
         self.averages.iter_mut().for_each(Averages::reset);
+        self.spectra.iter_mut().flatten().for_each(PsdSum::reset);
         self.markers.iter_mut().for_each(|m| m.reset());
         self.rows.clear();
         self.rejected.iter_mut().flatten().for_each(|n| *n = 0);

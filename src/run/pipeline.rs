@@ -5,7 +5,7 @@ use super::front::Front;
 use super::{Input, tables};
 use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
 use crate::recipe::{EpochPart, Recipe, StagePart};
-use crate::signal::{Block, Event, EventName, LANES, StreamInfo};
+use crate::signal::{Block, Event, EventName, LANES, PsdPlan, PsdSum, StreamInfo};
 use crate::table::Table;
 use crate::unit::{Clock, Tick, window_offsets};
 use crate::{Error, Result};
@@ -72,6 +72,7 @@ impl Pipeline {
             line_hz: input.line_hz,
             bad: recipe.input.bad.clone(),
             seed: recipe.input.seed,
+            threads,
             ..BuildContext::default()
         };
         problems.enter("input");
@@ -119,13 +120,14 @@ impl Pipeline {
             conditions: conditions.len(),
         };
         let (parts, markers) = behind(recipe, &info, models, &mut shared, &mut problems);
+        let plans: Vec<PsdPlan> = shared.spectra.iter().map(|(_, plan)| plan.clone()).collect();
         problems.into_result()?;
         if chains.iter().any(|(_, _, built)| built.len() != recipe.stream.len()) {
             return Err(Error::usage("the recipe's stream could not be built"));
         }
 
         let named: Vec<bool> = input.info.channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
-        let epochs = Epochs::new(info, &named, parts, markers);
+        let epochs = Epochs::new(info, &named, parts, markers, &plans);
         let round = (ROUND * input.info.max_block) as f64 * out.clock.up as f64 / out.clock.down as f64;
         let late = late_ticks as f64 * out.clock.up as f64 / out.clock.down as f64;
         let capacity = len + out.max_block + round.ceil() as usize + late.ceil() as usize + 2;
@@ -179,7 +181,8 @@ impl Pipeline {
     pub fn memory_bytes(&self) -> u64 {
         let averages = self.epochs.averages.len() * self.epochs.info.channels.len() * self.epochs.info.len * 16;
         let markers: u64 = self.epochs.markers.iter().map(|m| m.memory_bytes()).sum();
-        self.fronts.iter().map(Front::memory_bytes).sum::<u64>() + averages as u64 + markers
+        let spectra: u64 = self.epochs.spectra.iter().flatten().map(PsdSum::memory_bytes).sum();
+        self.fronts.iter().map(Front::memory_bytes).sum::<u64>() + averages as u64 + markers + spectra
     }
 
     /// Shape of the epochs.
@@ -336,6 +339,7 @@ impl Pipeline {
             bad: &self.epochs.last_bad,
             conditions: &names,
             averages: &self.epochs.averages,
+            spectra: &self.epochs.spectra,
             events: &facts,
         };
         let mut out = vec![tables::channels(

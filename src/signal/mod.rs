@@ -7,10 +7,12 @@ mod epoch;
 mod event;
 pub mod montage;
 mod recording;
+mod spectrum;
 
 pub use block::{Block, LANES, Lanes};
 pub use channel::{Channel, ChannelKind};
 pub(crate) use epoch::window_range;
 pub use epoch::{Averages, Epoch, Evoked};
 pub use event::{Event, EventName, Segment};
-pub use recording::{Place, Recording, Stream, StreamInfo};
+pub use recording::{Epoching, Place, Recording, Stream, StreamInfo};
+pub use spectrum::{PsdAverage, PsdConfig, PsdMethod, PsdPlan, PsdSum, Spectrum};

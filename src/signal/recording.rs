@@ -110,8 +110,21 @@ pub struct Recording {
     pub start: Option<String>,
     /// Line frequency the metadata state (BIDS), in Hz.
     pub line_hz: Option<f64>,
+    /// Where the recording comes already cut into epochs.
+    pub epoched: Option<Epoching>,
     /// Defects that were read around.
     pub warnings: Vec<Warning>,
+}
+
+/// A recording that comes already cut: every segment of the main stream is one epoch, all of one length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epoching {
+    /// Offset of an epoch's first sample from what it was cut around, in samples.
+    pub first: i64,
+    /// Samples in an epoch.
+    pub len: usize,
+    /// What each epoch was cut around, one name per segment: its condition.
+    pub around: Vec<EventName>,
 }
 
 impl Recording {

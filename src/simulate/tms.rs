@@ -253,6 +253,7 @@ fn describe(
         event_is_stimulus: Vec::new(),
         start: None,
         line_hz: (config.line_uv > 0.0).then_some(config.line_hz),
+        epoched: None,
         warnings: Vec::new(),
     }
 }

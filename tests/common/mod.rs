@@ -127,6 +127,7 @@ impl Lab {
             event_is_stimulus: vec![true],
             start: None,
             line_hz: Some(50.0),
+            epoched: None,
             warnings: Vec::new(),
         }
     }
