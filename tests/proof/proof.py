@@ -1,5 +1,5 @@
 """What the long proofs share: recordings of the generator, both programs, EDF cut and repeated, one table at the end."""
-import os, pathlib, re, shutil, subprocess, sys, tempfile
+import json, os, pathlib, re, shutil, subprocess, sys, tempfile
 import numpy as np
 import pandas as pd
 
@@ -129,6 +129,41 @@ class Edf:
                     assert len(tal) < self.tal
                     out.write(data[: -self.tal] + tal.ljust(self.tal, b"\x00"))
                     at += 1
+
+
+# Starts a program and tells what it took. A process of its own, since a program's peak memory counts from its parent's size
+# when it was started, and this Python is large.
+MEASURE = """
+import json, os, sys, time
+start = time.perf_counter()
+child = os.fork()
+if child == 0:
+    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, used = os.wait4(child, 0)
+wall = time.perf_counter() - start
+json.dump(dict(wall=wall, cpu=used.ru_utime + used.ru_stime, mb=used.ru_maxrss / 1024, status=status), sys.stdout)
+"""
+
+def measured(work, *words):
+    said = work / "said"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", MEASURE, said, *map(str, words)], capture_output=True, text=True, check=True)
+    took = json.loads(done.stdout)
+    if took.pop("status"):
+        sys.exit(f"{' '.join(map(str, words))} failed\n{said.read_text()}{done.stderr}")
+    return took, said.read_text()
+
+
+def median(runs, key):
+    return float(np.median([run[key] for run in runs]))
+
+
+def hour(path, work):
+    """The recording six times in a row: 60 minutes."""
+    long = work / "hour.edf"
+    edf = Edf(path)
+    edf.write(long, [range(edf.records)] * 6)
+    return long
 
 
 class Verdict:

@@ -1,24 +1,10 @@
 """See speed.sh."""
-import json, os, subprocess, sys
+import json, os, sys
 import numpy as np
-from proof import PEER, STIMKIT, Edf, Verdict, Work, note, recording
+from proof import PEER, STIMKIT, Verdict, Work, hour, measured, median, note, recording
 
 PAIRS = 5
 SECONDS, TIMES_FASTER, MEGABYTES, GROWTH = 1.0, 8.0, 100.0, 1.1
-
-# Starts a program and tells what it took. A process of its own, since a program's peak memory counts from its parent's size
-# when it was started, and this Python is large.
-MEASURE = """
-import json, os, sys, time
-start = time.perf_counter()
-child = os.fork()
-if child == 0:
-    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-    os.execv(sys.argv[2], sys.argv[2:])
-_, status, used = os.wait4(child, 0)
-wall = time.perf_counter() - start
-json.dump(dict(wall=wall, cpu=used.ru_utime + used.ru_stime, mb=used.ru_maxrss / 1024, status=status), sys.stdout)
-"""
 
 READ_ALONE = """
 [input]
@@ -28,15 +14,6 @@ line = "off"
 every_ms = 10
 step_ms = 60000
 """
-
-
-def measured(work, *words):
-    said = work / "said"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", MEASURE, said, *map(str, words)], capture_output=True, text=True, check=True)
-    took = json.loads(done.stdout)
-    if took.pop("status"):
-        sys.exit(f"{' '.join(map(str, words))} failed\n{said.read_text()}{done.stderr}")
-    return took, said.read_text()
 
 
 def ours(work, recipe, path):
@@ -51,21 +28,9 @@ def peer(work, jobs, path):
     return took | {"stages": {words[0]: float(words[1]) for words in lines if words[0] != "total"}}
 
 
-def median(runs, key):
-    return float(np.median([run[key] for run in runs]))
-
-
 def stages(runs):
     names = sorted(runs[0]["stages"], key=lambda k: -np.median([r["stages"][k] for r in runs]))
     return ", ".join(f"{k} {np.median([r['stages'][k] for r in runs]):.3f}" for k in names)
-
-
-def hour(path, work):
-    """The recording six times in a row: 60 minutes."""
-    long = work / "hour.edf"
-    edf = Edf(path)
-    edf.write(long, [range(edf.records)] * 6)
-    return long
 
 
 path = recording()
