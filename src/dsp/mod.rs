@@ -7,6 +7,8 @@ pub mod fir;
 pub mod iir;
 pub mod interpolate;
 pub mod lsq;
+pub mod multitaper;
+pub mod periodogram;
 pub mod resample;
 pub mod sphere;
 pub mod spline;

@@ -94,7 +94,7 @@ impl BuildContext {
         }
         match PsdPlan::new(config, input.clock, input.first, input.len) {
             Ok(plan) => {
-                self.spectra.push((config.clone(), plan));
+                self.spectra.push((config.clone(), plan.with_threads(self.threads)));
                 Some(self.spectra.len() - 1)
             }
             Err((key, message)) => {
