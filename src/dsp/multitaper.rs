@@ -2,6 +2,7 @@
 
 use super::dpss::dpss;
 use super::window::{Symmetry, Window};
+use multiversion::multiversion;
 
 /// Tapers of one length, and what each counts for in a density.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,12 +86,8 @@ impl Adaptive {
             self.change.fill(0.0);
             let (now, before) = self.weights.split_at_mut(1);
             let rows = now[0].chunks_exact_mut(bins).zip(before[0].chunks_exact(bins));
-            for (ratio, (now, before)) in self.ratios.iter().zip(rows) {
-                let (root, leak) = (ratio.sqrt(), (1.0 - ratio) * variance);
-                for ((d, old), (s, change)) in now.iter_mut().zip(before).zip(out.iter().zip(&mut self.change)) {
-                    *d = if *s > 0.0 { root * s / (ratio * s + leak) } else { 0.0 };
-                    *change += (*d - old) * (*d - old);
-                }
+            for (&ratio, (now, before)) in self.ratios.iter().zip(rows) {
+                weigh(now, before, out, (ratio, variance), &mut self.change);
             }
             if self.change.iter().all(|change| change / (tapers as f64) < 1e-10) {
                 break;
@@ -98,10 +95,7 @@ impl Adaptive {
             out.fill(0.0);
             self.sum.fill(0.0);
             for (d, row) in self.weights[0].chunks_exact(bins).zip(densities.chunks_exact(bins)) {
-                for ((s, sum), (d, p)) in out.iter_mut().zip(&mut self.sum).zip(d.iter().zip(row)) {
-                    *s += d * d * p;
-                    *sum += d * d;
-                }
+                mix(out, &mut self.sum, d, row);
             }
             out.iter_mut().zip(&self.sum).for_each(|(s, sum)| *s = if *sum > 0.0 { *s / sum } else { 0.0 });
             self.weights.swap(0, 1);
@@ -111,5 +105,24 @@ impl Adaptive {
     /// Bytes of its buffers.
     pub fn memory_bytes(&self) -> u64 {
         8 * (2 * self.weights[0].len() + 2 * self.bins) as u64
+    }
+}
+
+/// One taper's weights `d` for the densities `s`, and the squares of their change.
+#[multiversion(targets("x86_64+avx+avx2"))]
+fn weigh(d: &mut [f64], before: &[f64], s: &[f64], (ratio, variance): (f64, f64), change: &mut [f64]) {
+    let (root, leak) = (ratio.sqrt(), (1.0 - ratio) * variance);
+    for ((d, before), (s, change)) in d.iter_mut().zip(before).zip(s.iter().zip(change)) {
+        *d = if *s > 0.0 { root * s / (ratio * s + leak) } else { 0.0 };
+        *change += (*d - before) * (*d - before);
+    }
+}
+
+/// Adds one taper's densities and what they are weighted by.
+#[multiversion(targets("x86_64+avx+avx2"))]
+fn mix(out: &mut [f64], sum: &mut [f64], d: &[f64], densities: &[f64]) {
+    for ((out, sum), (d, p)) in out.iter_mut().zip(sum).zip(d.iter().zip(densities)) {
+        *out += d * d * p;
+        *sum += d * d;
     }
 }

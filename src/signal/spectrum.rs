@@ -148,6 +148,19 @@ impl PsdPlan {
         self
     }
 
+    /// The plan, where the median's memory of so many channels (times conditions) stays below 4 GiB.
+    ///
+    /// # Errors
+    /// `median_segments`, with what it would take.
+    pub fn affordable(self, channels: usize) -> Result<Self, (&'static str, String)> {
+        let (rows, width) = (self.remember.unwrap_or(0), channels * self.bins());
+        let gib = rows as f64 * width as f64 * 8.0 / f64::from(1 << 30);
+        if gib <= 4.0 {
+            return Ok(self);
+        }
+        Err(("median_segments", format!("{rows} segments of {width} densities take {gib:.1} GiB; at most 4 GiB")))
+    }
+
     /// Bins of the half-open band lo ≤ f < hi, as [`Spectrum::band`] has them.
     pub fn band(&self, low_hz: f64, high_hz: f64) -> Range<usize> {
         band_bins(self.resolution_hz(), self.bins(), low_hz, high_hz)

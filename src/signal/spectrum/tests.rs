@@ -272,6 +272,10 @@ fn problems_name_the_key_and_both_numbers() {
         let (at, message) = problem(config);
         assert!(at == key && message.contains(says), "{at}: {message}");
     }
+    let median = PsdConfig { average: PsdAverage::Median, ..PsdConfig::default() };
+    let plan = PsdPlan::new(&median, clock(), 0, 2000).unwrap();
+    assert!(plan.clone().affordable(1000).is_ok());
+    assert!(plan.affordable(2000).unwrap_err().1.contains("512 segments of 2002000 densities take 7.6 GiB"));
 }
 
 /// `cargo test --release --lib spectrum -- --ignored --nocapture`
