@@ -30,6 +30,10 @@ pub struct Resample {
     /// where the rate is divided by a whole number.
     #[serde(default = "default_exact_dc")]
     pub exact_dc: bool,
+    /// Whether a recording below `to_hz` keeps its rate: more samples would hold nothing new. Default false: any rate is
+    /// brought to `to_hz`.
+    #[serde(default)]
+    pub down_only: bool,
 }
 
 pub(super) fn default_crossings() -> u32 {
@@ -47,13 +51,16 @@ fn default_exact_dc() -> bool {
 impl Resample {
     /// To `to_hz` with the default filter.
     pub fn to(to_hz: f64) -> Self {
-        Self { to_hz, crossings: CROSSINGS, kaiser_beta: BETA, exact_dc: true }
+        Self { to_hz, crossings: CROSSINGS, kaiser_beta: BETA, exact_dc: true, down_only: false }
     }
 }
 
 impl StageConfig for Resample {
     fn build(&self, input: &StreamInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
-        let (up, down) = ratio(input, self.to_hz, problems)?;
+        let (up, down) = match ratio(input, self.to_hz, problems)? {
+            (up, down) if self.down_only && up > down => (1, 1),
+            exact => exact,
+        };
         stage(input, up, down, (self.crossings, self.kaiser_beta, self.exact_dc), problems)
     }
 }
@@ -593,6 +600,9 @@ mod tests {
         assert_eq!([rate(5000.0, 1000.0), rate(2048.0, 1000.0), rate(512.0, 1000.0)], [1000.0, 1024.0, 512.0]);
         assert!(problem(&Decimate::to(0.0), &input).contains("to_hz"));
         assert!(problem(&Resample::to(f64::NAN), &input).contains("NaN"));
+        let down_only = |from| build(&Resample { down_only: true, ..Resample::to(500.0) }, &info(3, from, 100));
+        assert_eq!([256.0, 500.0, 512.0].map(|hz| down_only(hz).output().rate_hz()), [256.0, 500.0, 500.0]);
+        assert_eq!(build(&Resample::to(500.0), &info(3, 256.0, 100)).output().rate_hz(), 500.0);
         assert!(problem(&Resample::to(4999.99), &input).contains("not supported"));
         assert!(problem(&Resample { crossings: 0, ..Resample::to(500.0) }, &input).contains("crossings"));
         assert_eq!(build(&Decimate::to(5000.0), &input).notes(), "already at 5000 Hz");

@@ -92,9 +92,10 @@ impl BuildContext {
         if let Some(known) = self.spectra.iter().position(|(c, _)| c == config) {
             return Some(known);
         }
-        match PsdPlan::new(config, input.clock, input.first, input.len) {
+        let plan = PsdPlan::new(config, input.clock, input.first, input.len);
+        match plan.and_then(|plan| plan.affordable(input.channels.len() * input.conditions)) {
             Ok(plan) => {
-                self.spectra.push((config.clone(), plan));
+                self.spectra.push((config.clone(), plan.with_threads(self.threads)));
                 Some(self.spectra.len() - 1)
             }
             Err((key, message)) => {

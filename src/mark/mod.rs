@@ -14,6 +14,7 @@ macro_rules! with_markers {
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
+            "power" => Power(power::PowerConfig),
         } }
     };
 }
@@ -24,6 +25,7 @@ macro_rules! modules {
 }
 with_markers! { modules! {} }
 
+pub mod bands;
 pub mod component;
 mod flips;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod kit;
 pub mod series;
 pub mod site;
 
+pub use bands::Bands;
 pub use site::{Component, Polarity, Roi, Site, SiteChoice};
 
 #[cfg(test)]
@@ -40,7 +43,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 8] = [
+        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -59,13 +62,24 @@ mod tests {
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
                  residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
             ),
+            (&super::power::SPECTRUM, "channel,frequency_hz,psd_uv2_per_hz"),
+            (
+                &super::power::POWER,
+                "channel,band,low_hz,high_hz,power_uv2,relative,power_db,n_windows,relative_low_hz,relative_high_hz,\
+                 n_filled",
+            ),
+            (&super::power::RATIO, "channel,ratio,value"),
         ];
         for (spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
-                let unit = ["_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let unit = ["_uv2_per_hz", "_uv2", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
+                    .iter()
+                    .find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {
+                    "_uv2_per_hz" => "uV2/Hz",
+                    "_uv2" => "uV2",
                     "_uv_ms" => "uV ms",
                     "_uv" => "uV",
                     "_ms" => "ms",
@@ -95,6 +109,9 @@ mod tests {
         check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::power::PowerConfig>(
+            "ratios = [['theta', 'beta']]\n[bands_hz]\ntheta = [4, 8]\n[psd]\nmethod = 'multitaper'",
+        );
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
     }
 }

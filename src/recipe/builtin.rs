@@ -31,6 +31,11 @@ pub const BUILTIN: &[Builtin] = &[
         about: "TMS-evoked potentials while the recording runs: causal, a running average",
         text: include_str!("../../recipes/tms-live.toml"),
     },
+    Builtin {
+        name: "power",
+        about: "Spectra and band power of continuous recordings: Welch, segments of 4 s, average reference",
+        text: include_str!("../../recipes/power.toml"),
+    },
 ];
 
 impl Builtin {

@@ -169,10 +169,13 @@ fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result
     let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
         .map_err(|e| if wrong_everywhere(session, options) { e } else { e.of_kind(ErrorKind::Data) })?;
     for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
-        if let StagePart::Decimate(wanted) = part
-            && (stage.rate_hz - wanted.to_hz).abs() > 1e-9
-        {
-            let message = format!("decimated to {} Hz, the nearest possible to {} Hz", stage.rate_hz, wanted.to_hz);
+        let (wanted, how) = match part {
+            StagePart::Decimate(wanted) => (wanted.to_hz, "the nearest possible to"),
+            StagePart::Resample(wanted) => (wanted.to_hz, "which is not brought up to"),
+            _ => continue,
+        };
+        if (stage.rate_hz - wanted).abs() > 1e-9 {
+            let message = format!("the analysis runs at {} Hz, {how} {wanted} Hz", stage.rate_hz);
             session.warnings.push(Warning::new("W_RATE", message));
         }
     }
