@@ -14,6 +14,7 @@ macro_rules! with_markers {
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
+            "connectivity" => Connectivity(connectivity::ConnectivityConfig),
         } }
     };
 }
