@@ -41,7 +41,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 8] = [
+        let tables: [(&TableSpec, &str); 9] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -59,6 +59,10 @@ mod tests {
                 &super::quality::QUALITY,
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
                  residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
+            ),
+            (
+                &super::connectivity::CONNECTIVITY,
+                "measure,band,low_hz,high_hz,channel_a,channel_b,value,n_epochs,null_expectation,z,p,reference,note",
             ),
         ];
         for (spec, columns) in tables {
@@ -97,5 +101,6 @@ mod tests {
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
+        check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }
 }

@@ -31,6 +31,21 @@ pub const BUILTIN: &[Builtin] = &[
         about: "TMS-evoked potentials while the recording runs: causal, a running average",
         text: include_str!("../../recipes/tms-live.toml"),
     },
+    Builtin {
+        name: "connectivity",
+        about: "Coherence and phase measures between all pairs of channels, in windows of 4 s",
+        text: include_str!("../../recipes/connectivity.toml"),
+    },
+    Builtin {
+        name: "rest-connectivity-lagfree",
+        about: "Resting connectivity by measures that volume conduction cannot fake",
+        text: include_str!("../../recipes/rest-connectivity-lagfree.toml"),
+    },
+    Builtin {
+        name: "pre-pulse-state",
+        about: "What the brain did in the 1.5 s before each TMS pulse",
+        text: include_str!("../../recipes/pre-pulse-state.toml"),
+    },
 ];
 
 impl Builtin {

@@ -5,7 +5,14 @@
 //! `channel_a` leads. Measures of both directions at once (`psi`, `dpli`, the imaginary parts) stand in one row per pair:
 //! the other direction is their mirror image. `gc`, `gc_tr`, `pdc` and `dtf` are written both ways, a → b.
 
+mod measures;
 mod method;
+mod sets;
+mod spectra;
+mod spectral;
+mod surrogates;
+#[cfg(test)]
+mod tests;
 
 use crate::flow::{BuildContext, EpochInfo, Marker, MarkerConfig, Problems, Report};
 use crate::names::nearest;
@@ -122,7 +129,7 @@ impl Default for ConnectivityConfig {
 type Build = fn(&ConnectivityConfig, &Plan, &EpochInfo, &mut Problems) -> Option<Box<dyn Method>>;
 
 /// The families: names of their measures, and how they are built. A new one is its file and a line here.
-const FAMILIES: &[(&[&str], Build)] = &[];
+const FAMILIES: &[(&[&str], Build)] = &[(&measures::NAMES, spectral::build)];
 
 impl MarkerConfig for ConnectivityConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
@@ -170,12 +177,10 @@ impl Connectivity {
                 row.note = "few_cycles";
             }
         }
-        let order = |row: &Row| self.measures.iter().position(|m| m == row.measure);
-        rows.sort_by(|x, y| {
-            (order(x).cmp(&order(y)))
-                .then(x.low_hz.total_cmp(&y.low_hz))
-                .then(x.high_hz.total_cmp(&y.high_hz))
-                .then((x.a, x.b).cmp(&(y.a, y.b)))
+        // edges are not negative: their bits sort as they do
+        rows.sort_by_cached_key(|row| {
+            let measure = self.measures.iter().position(|m| m == row.measure);
+            (measure, row.low_hz.to_bits(), row.high_hz.to_bits(), row.a, row.b)
         });
         rows
     }
