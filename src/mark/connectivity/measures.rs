@@ -60,6 +60,8 @@ pub(super) const NAMES: [&str; 17] = [
     "wpli_signed",
     "wpli2_debiased",
     "psi",
+    "mic",
+    "mim",
 ];
 const MEASURES: [Measure; 15] =
     [Coh, Msc, CohyRe, CohyIm, Imcoh, Plv, Ciplv, Ppc, Pli, Pli2Unbiased, Dpli, Wpli, WpliSigned, Wpli2Debiased, Psi];
