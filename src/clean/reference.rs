@@ -67,6 +67,15 @@ impl From<Target> for Written {
 }
 
 impl Reference {
+    /// Tells later parts what the channels are now referenced to.
+    fn note(&self, context: &mut BuildContext) {
+        match &self.to {
+            Target::None => {}
+            Target::Average => context.reference = "average".to_owned(),
+            Target::Channels(names) => context.reference = names.join("+"),
+        }
+    }
+
     /// Which channels form the reference; every problem is reported at `to`.
     fn sources(&self, channels: &[Channel], problems: &mut Problems) -> Option<Vec<usize>> {
         let before = problems.list().len();
@@ -112,8 +121,9 @@ fn eeg(channels: &[Channel]) -> Vec<usize> {
 }
 
 impl StepConfig for Reference {
-    fn build(&self, input: &EpochInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
         let sources = self.sources(&input.channels, problems)?;
+        self.note(context);
         let targets = if self.to == Target::None { Vec::new() } else { eeg(&input.channels) };
         let named = matches!(self.to, Target::Channels(_));
         Some(Box::new(SubtractFromEpoch { sources, named, targets, mean: vec![0.0; input.len] }))
@@ -159,6 +169,7 @@ impl StageConfig for Reference {
             problems.add("to", "every reference channel is said to be bad");
             return None;
         }
+        self.note(context);
         let targets = if self.to == Target::None { Vec::new() } else { eeg(&input.channels) };
         let groups = input.channels.len().div_ceil(LANES);
         Some(Box::new(SubtractFromStream {

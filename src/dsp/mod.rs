@@ -1,6 +1,7 @@
 //! Slices in, slices out: the signal processing that knows nothing of EEG.
 
 pub mod burg;
+pub mod cross;
 pub mod dpss;
 pub mod fft;
 pub mod fir;

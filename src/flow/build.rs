@@ -76,6 +76,8 @@ pub struct BuildContext {
     pub bridged_ms: Vec<[f64; 2]>,
     /// Names of the channels said to be bad on the command line.
     pub bad: Vec<String>,
+    /// What the channels are referenced to, as Steps and Stages before have set it; empty: as recorded.
+    pub reference: String,
     /// Seed of everything drawn at random.
     pub seed: u64,
     /// Threads that a Marker may use for one epoch: 1 (or 0) in a live pipeline, whose `push` is quiet. Results do not

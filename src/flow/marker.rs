@@ -54,6 +54,11 @@ pub trait Marker: Send {
     /// The tables as of now. May allocate; never called from `push`.
     fn report(&self, report: &Report<'_>) -> Vec<Table>;
 
+    /// Remarks on channels, (channel, remark): they stand as `reason` in the table `channels` where nothing else does.
+    fn channel_notes(&self, _report: &Report<'_>) -> Vec<(usize, String)> {
+        Vec::new()
+    }
+
     /// Moves rows that grow with time (one per trial) out of the marker's bounded queue; called between pushes.
     fn drain(&mut self, _out: &mut Vec<Table>) {}
 

@@ -15,6 +15,7 @@ macro_rules! with_markers {
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
             "power" => Power(power::PowerConfig),
+            "connectivity" => Connectivity(connectivity::ConnectivityConfig),
         } }
     };
 }
@@ -44,6 +45,7 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: [(&TableSpec, &str); 11] = [
+        let tables: [(&TableSpec, &str); 9] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -69,6 +71,10 @@ mod tests {
                  n_filled",
             ),
             (&super::power::RATIO, "channel,ratio,value"),
+            (
+                &super::connectivity::CONNECTIVITY,
+                "measure,band,low_hz,high_hz,channel_a,channel_b,value,n_epochs,null_expectation,z,p,reference,note",
+            ),
         ];
         for (spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
@@ -113,5 +119,6 @@ mod tests {
             "ratios = [['theta', 'beta']]\n[bands_hz]\ntheta = [4, 8]\n[psd]\nmethod = 'multitaper'",
         );
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
+        check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }
 }

@@ -35,6 +35,19 @@ pub const BUILTIN: &[Builtin] = &[
         name: "power",
         about: "Spectra and band power of continuous recordings: Welch, segments of 4 s, average reference",
         text: include_str!("../../recipes/power.toml"),
+        name: "connectivity",
+        about: "Coherence and phase measures between all pairs of channels, in windows of 4 s",
+        text: include_str!("../../recipes/connectivity.toml"),
+    },
+    Builtin {
+        name: "rest-connectivity-lagfree",
+        about: "Resting connectivity by measures that volume conduction cannot fake",
+        text: include_str!("../../recipes/rest-connectivity-lagfree.toml"),
+    },
+    Builtin {
+        name: "pre-pulse-state",
+        about: "What the brain did in the 1.5 s before each TMS pulse",
+        text: include_str!("../../recipes/pre-pulse-state.toml"),
     },
 ];
 

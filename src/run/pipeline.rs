@@ -342,12 +342,14 @@ impl Pipeline {
             spectra: &self.epochs.spectra,
             events: &facts,
         };
+        let notes: Vec<_> = self.epochs.markers.iter().flat_map(|m| m.channel_notes(&report)).collect();
         let mut out = vec![tables::channels(
             &report,
             &self.input,
             &self.epochs.rejected,
             &self.epochs.models,
             &self.epochs.last_interpolated,
+            &notes,
         )];
         for marker in &self.epochs.markers {
             out.extend(marker.report(&report));

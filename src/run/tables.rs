@@ -43,7 +43,7 @@ pub static CHANNELS: TableSpec = TableSpec {
             "",
             "used, bad (left out of reference, rejection and GMFA), interpolated, or excluded (not analysed)",
         ),
-        Column::new("reason", "", "Why it is bad"),
+        Column::new("reason", "", "Why it is bad; of a used channel what a marker remarked"),
         Column::new(
             "noise_uv",
             "uV",
@@ -126,6 +126,7 @@ pub(super) fn channels(
     rejected: &[Vec<u64>],
     models: &[Model],
     interpolated: &[bool],
+    notes: &[(usize, String)],
 ) -> Table {
     let mut table = Table::new(&CHANNELS);
     let judged = models.iter().find(|m| m.name == "bad-channels");
@@ -146,7 +147,7 @@ pub(super) fn channels(
                 Some(serde_json::Value::String(text)) if !text.is_empty() => Cell::from(text),
                 _ if !channel.calibrated => Cell::from("uncalibrated"),
                 _ if report.bad[c] || interpolated[c] => Cell::from("named"),
-                _ => Cell::Missing,
+                _ => noted(notes, c),
             };
             let measured = (mean.n > 0).then(|| measures(&mean, &halves, c, line_hz));
             let [noise, step, at_15, at_30, line] = measured.unwrap_or([f64::NAN; 5]);
@@ -183,6 +184,13 @@ pub(super) fn channels(
         }
     }
     table
+}
+
+/// What the markers remarked on a channel.
+fn noted(notes: &[(usize, String)], channel: usize) -> Cell {
+    let mut said: Vec<&str> = notes.iter().filter(|(c, _)| *c == channel).map(|(_, note)| note.as_str()).collect();
+    said.dedup();
+    if said.is_empty() { Cell::Missing } else { said.join("; ").into() }
 }
 
 /// Noise, step over the gap, size at 15 and 30 ms, line amplitude of one channel.

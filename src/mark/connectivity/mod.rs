@@ -1,0 +1,230 @@
+//! Table `connectivity`: how the signals of two channels, or of two groups of channels, go together, band by band.
+//!
+//! Families of measures are [`Method`]s: each watches the epochs once and gives rows; this file names them, sorts their
+//! rows and writes the table. Signs: S = X_a X_b*; a positive imaginary part, and `dpli` above 0.5, mean that
+//! `channel_a` leads. Measures of both directions at once (`psi`, `dpli`, the imaginary parts) stand in one row per pair:
+//! the other direction is their mirror image. `gc`, `gc_tr`, `pdc` and `dtf` are written both ways, a → b.
+
+mod measures;
+mod method;
+mod sets;
+mod spectra;
+mod spectral;
+mod surrogates;
+#[cfg(test)]
+mod tests;
+
+use crate::flow::{BuildContext, EpochInfo, Marker, MarkerConfig, Problems, Report};
+use crate::names::nearest;
+use crate::signal::Epoch;
+use crate::table::{Column, Table, TableSpec};
+use method::{Method, Plan, Row};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Columns of `connectivity`.
+pub static CONNECTIVITY: TableSpec = TableSpec {
+    name: "connectivity",
+    about: "One measure of connectivity in one band between two channels, or two sets of channels",
+    series: false,
+    columns: &[
+        Column::new("measure", "", "Name of the measure"),
+        Column::new("band", "", "Name of the band; with `full` the frequency of the bin"),
+        Column::new("low_hz", "Hz", "The band's lower edge, included"),
+        Column::new("high_hz", "Hz", "The band's upper edge, not included"),
+        Column::new("channel_a", "", "The earlier channel in the file, or a set; of a directed measure the source"),
+        Column::new("channel_b", "", "The later channel in the file, or a set; of a directed measure the target"),
+        Column::new("value", "", "Mean of the measure over the band's frequency bins; empty where it is not defined"),
+        Column::new("n_epochs", "", "Epochs in which both channels could be used"),
+        Column::new("null_expectation", "", "What independent signals give on average; empty where it is not known"),
+        Column::new("z", "", "Distance from the mean of the surrogates in their standard deviations"),
+        Column::new("p", "", "(1 + surrogates that come as far) / (1 + surrogates)"),
+        Column::new("reference", "", "What the channels were referenced to; empty: as recorded"),
+        Column::new("note", "", "What to mind, few_cycles say: the band starts below five cycles per epoch"),
+    ],
+};
+
+/// `use = "connectivity"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectivityConfig {
+    /// How the spectra of an epoch are estimated.
+    pub mode: Mode,
+    /// Multitaper: time–bandwidth product; half the bandwidth is `nw` over the epoch's length in seconds.
+    pub nw: f64,
+    /// Multitaper: only tapers that keep more than 90 % of their energy inside the bandwidth.
+    pub low_bias: bool,
+    /// Morlet: frequencies of the wavelets, Hz; empty: every 1 Hz inside the bands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frequencies: Vec<f64>,
+    /// Morlet: cycles of a wavelet.
+    pub cycles: f64,
+    /// Morlet: time from one moment that is looked at to the next.
+    pub step_ms: f64,
+    /// The stretch of the epoch that is looked at, both ends included; by default all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<[f64; 2]>,
+    /// Names of the measures, in the order of the table.
+    pub measures: Vec<String>,
+    /// Every frequency bin instead of the bands' means.
+    pub full: bool,
+    /// Only pairs with one of these channels (names or globs).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<String>,
+    /// Only these pairs (names or globs), with those of `seeds`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<[String; 2]>,
+    /// Surrogates with random phases, for z and p; 0: none.
+    pub surrogates: usize,
+    /// Half-open bands by name.
+    pub bands_hz: BTreeMap<String, [f64; 2]>,
+    /// Named groups of channels (names or globs), for `mic` and `mim`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sets: BTreeMap<String, Vec<String>>,
+}
+
+/// How the spectra of an epoch are estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Slepian tapers (Thomson 1982, doi:10.1109/PROC.1982.12433), weighted by the square roots of their concentrations.
+    Multitaper,
+    /// One Hann window.
+    Fourier,
+    /// Morlet wavelets at single moments; a band's value is the mean over frequencies and moments.
+    Morlet,
+}
+
+impl Default for ConnectivityConfig {
+    /// The contract's six measures in five bands, between all EEG channels.
+    fn default() -> Self {
+        let bands = [
+            ("delta", [1.25, 4.0]),
+            ("theta", [4.0, 8.0]),
+            ("alpha", [8.0, 13.0]),
+            ("beta", [13.0, 30.0]),
+            ("gamma", [30.0, 45.0]),
+        ];
+        Self {
+            mode: Mode::Multitaper,
+            nw: 2.0,
+            low_bias: true,
+            frequencies: Vec::new(),
+            cycles: 7.0,
+            step_ms: 100.0,
+            window_ms: None,
+            measures: ["coh", "imcoh", "plv", "pli", "wpli", "wpli2_debiased"].map(str::to_owned).to_vec(),
+            full: false,
+            seeds: Vec::new(),
+            pairs: Vec::new(),
+            surrogates: 0,
+            bands_hz: bands.map(|(name, band)| (name.to_owned(), band)).into(),
+            sets: BTreeMap::new(),
+        }
+    }
+}
+
+/// Plans one family of measures: those of its own among `config.measures`, with everything it needs. `None` when none of
+/// them is asked for, or after a problem.
+type Build = fn(&ConnectivityConfig, &Plan, &EpochInfo, &mut Problems) -> Option<Box<dyn Method>>;
+
+/// The families: names of their measures, and how they are built. A new one is its file and a line here.
+const FAMILIES: &[(&[&str], Build)] = &[(&measures::NAMES, spectral::build)];
+
+impl MarkerConfig for ConnectivityConfig {
+    fn tables(&self) -> &'static [&'static TableSpec] {
+        static TABLES: [&TableSpec; 1] = [&CONNECTIVITY];
+        &TABLES
+    }
+
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {
+        let before = problems.list().len();
+        let known = || FAMILIES.iter().flat_map(|(names, _)| names.iter().copied());
+        for name in self.measures.iter().filter(|m| known().all(|k| k != m.as_str())) {
+            let hint = nearest(name, known()).map(|n| format!("; nearest: {n:?}")).unwrap_or_default();
+            problems.add("measures", format!("there is no measure {name:?}{hint}"));
+        }
+        if self.measures.is_empty() {
+            problems.add("measures", "names no measure");
+        }
+        let plan = Plan::new(self, input, context, problems)?;
+        let methods = FAMILIES.iter().filter_map(|(_, build)| build(self, &plan, input, problems)).collect();
+        let reference = context.reference.clone();
+        (problems.list().len() == before)
+            .then(|| Box::new(Connectivity { plan, measures: self.measures.clone(), methods, reference }) as Box<_>)
+    }
+}
+
+struct Connectivity {
+    plan: Plan,
+    measures: Vec<String>,
+    methods: Vec<Box<dyn Method>>,
+    reference: String,
+}
+
+impl Connectivity {
+    /// All rows of a condition: by measure, band and pair. Cells of bad channels are empty.
+    fn rows(&self, report: &Report<'_>, condition: usize) -> Vec<Row> {
+        let mut rows = Vec::new();
+        self.methods.iter().for_each(|m| m.rows(report, condition, &mut rows));
+        let bad = |node: usize| report.bad.get(node).copied().unwrap_or(false);
+        let few_cycles = 5.0 / self.plan.duration_s() * (1.0 - 1e-9);
+        for row in &mut rows {
+            if bad(row.a) || bad(row.b) {
+                (row.value, row.null_expectation, row.z, row.p) = (f64::NAN, f64::NAN, f64::NAN, f64::NAN);
+                (row.n_epochs, row.note) = (0, "bad_channel");
+            } else if row.note.is_empty() && row.low_hz < few_cycles {
+                row.note = "few_cycles";
+            }
+        }
+        // edges are not negative: their bits sort as they do
+        rows.sort_by_cached_key(|row| {
+            let measure = self.measures.iter().position(|m| m == row.measure);
+            (measure, row.low_hz.to_bits(), row.high_hz.to_bits(), row.a, row.b)
+        });
+        rows
+    }
+}
+
+impl Marker for Connectivity {
+    fn observe(&mut self, epoch: &Epoch) {
+        self.methods.iter_mut().for_each(|m| m.observe(epoch));
+    }
+
+    fn report(&self, report: &Report<'_>) -> Vec<Table> {
+        let mut table = Table::new(&CONNECTIVITY);
+        for (condition, _) in report.averages.iter().enumerate().filter(|(_, a)| a.n() > 0) {
+            for row in self.rows(report, condition) {
+                let cells = [
+                    row.measure.into(),
+                    row.band.into(),
+                    row.low_hz.into(),
+                    row.high_hz.into(),
+                    self.plan.node_name(report.input, row.a).into(),
+                    self.plan.node_name(report.input, row.b).into(),
+                    row.value.into(),
+                    row.n_epochs.into(),
+                    row.null_expectation.into(),
+                    row.z.into(),
+                    row.p.into(),
+                    self.reference.clone().into(),
+                    row.note.into(),
+                ];
+                table.push(u16::try_from(condition).ok(), cells);
+            }
+        }
+        vec![table]
+    }
+
+    fn channel_notes(&self, report: &Report<'_>) -> Vec<(usize, String)> {
+        self.methods.iter().flat_map(|m| m.channel_notes(report)).collect()
+    }
+
+    fn reset(&mut self) {
+        self.methods.iter_mut().for_each(|m| m.reset());
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.methods.iter().map(|m| m.memory_bytes()).sum()
+    }
+}
