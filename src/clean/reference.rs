@@ -103,6 +103,17 @@ impl Reference {
     }
 }
 
+impl Target {
+    /// In words, where it changes the reference: `average`, or the channels' names.
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::Average => Some("average".to_owned()),
+            Self::Channels(names) => Some(names.join(" ")),
+            Self::None => None,
+        }
+    }
+}
+
 fn is_eeg(channel: &Channel) -> bool {
     channel.kind == ChannelKind::Eeg
 }
@@ -112,8 +123,9 @@ fn eeg(channels: &[Channel]) -> Vec<usize> {
 }
 
 impl StepConfig for Reference {
-    fn build(&self, input: &EpochInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
         let sources = self.sources(&input.channels, problems)?;
+        context.reference = self.to.name().or(context.reference.take());
         let targets = if self.to == Target::None { Vec::new() } else { eeg(&input.channels) };
         let named = matches!(self.to, Target::Channels(_));
         Some(Box::new(SubtractFromEpoch { sources, named, targets, mean: vec![0.0; input.len] }))
@@ -159,6 +171,7 @@ impl StageConfig for Reference {
             problems.add("to", "every reference channel is said to be bad");
             return None;
         }
+        context.reference = self.to.name().or(context.reference.take());
         let targets = if self.to == Target::None { Vec::new() } else { eeg(&input.channels) };
         let groups = input.channels.len().div_ceil(LANES);
         Some(Box::new(SubtractFromStream {
