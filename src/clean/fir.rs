@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn it_is_the_direct_sum() {
         let config = Fir::band([4.0, 30.0]);
-        let taps = config.design(250.0, &mut Problems::default()).unwrap().taps;
+        let taps = config.design(250.0, &mut BuildContext::default(), &mut Problems::default()).unwrap().taps;
         let rows = Random(3).rows(1, 2500);
         let (_, got) = run(&mut *build(&config, &info(1, 250.0, 128)), &rows, 5, || 128);
         let half = taps.len() / 2;
@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn a_sine_keeps_its_phase_and_meets_the_gain() {
         let config = Fir::band([4.0, 30.0]);
-        let taps = config.design(250.0, &mut Problems::default()).unwrap().taps;
+        let taps = config.design(250.0, &mut BuildContext::default(), &mut Problems::default()).unwrap().taps;
         for hz in [2.0, 10.0, 33.0, 60.0] {
             let x: Vec<f64> = (0..2000).map(|i| (TAU * hz * f64::from(i) / 250.0).sin()).collect();
             let (_, y) = run(&mut *build(&config, &info(1, 250.0, 300)), std::slice::from_ref(&x), 0, || 300);
