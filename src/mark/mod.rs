@@ -14,6 +14,9 @@ macro_rules! with_markers {
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
+            "aperiodic" => Aperiodic(aperiodic::AperiodicConfig),
+            "rhythm" => Rhythm(rhythm::RhythmConfig),
+            "index" => Index(index::IndexConfig),
         } }
     };
 }
@@ -40,7 +43,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 8] = [
+        let tables: [(&TableSpec, &str); 12] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -59,6 +62,17 @@ mod tests {
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
                  residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
             ),
+            (
+                &super::aperiodic::APERIODIC,
+                "channel,low_hz,high_hz,offset,exponent,knee,r_squared,n_peaks,knee_hz,method,error_log10,n_windows,reason",
+            ),
+            (&super::aperiodic::APERIODIC_PEAKS, "channel,center_hz,height_log10,bandwidth_hz"),
+            (
+                &super::rhythm::RHYTHM,
+                "channel,peak_hz,center_of_gravity_hz,peak_power_db,found,n_peaks,highest_peak_hz,second_peak_hz,\
+                 low_hz,high_hz,quality,n_windows,reason",
+            ),
+            (&super::index::INDEX, "index,channels,reference,value,caveat"),
         ];
         for (spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
@@ -95,6 +109,9 @@ mod tests {
         check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::aperiodic::AperiodicConfig>("method = 'irasa'\nrange_hz = [3, 30]");
+        check::<super::rhythm::RhythmConfig>("range_hz = [6, 14]\norder = 4");
+        check::<super::index::IndexConfig>("lempel_ziv = false\ntheta_hz = [4, 7]");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
     }
 }

@@ -150,6 +150,14 @@ pub fn fit(hz: &[f64], power: &[f64], shape: Shape, rule: &PeakRule) -> Result<F
     })
 }
 
+/// A line in log–log and nothing else, for a spectrum whose peaks are gone ([`irasa`]).
+///
+/// # Errors
+/// [`Trouble`].
+pub fn line_fit(hz: &[f64], power: &[f64]) -> Result<Fit, Trouble> {
+    fit(hz, power, Shape::Fixed, &PeakRule { most: 0, ..PeakRule::default() })
+}
+
 /// Two fits: of all points, then of those on or below the first.
 fn robust(hz: &[f64], log: &[f64], shape: Shape) -> Result<Aperiodic, Trouble> {
     let first = aperiodic(hz, log, shape, None)?;
