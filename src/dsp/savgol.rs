@@ -59,12 +59,14 @@ mod tests {
 
     #[test]
     fn smoothing_is_scipys() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/rhythm.json")).unwrap();
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/rhythm.json")).unwrap();
         let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
         let list = |v: &serde_json::Value| serde_json::from_value::<Vec<f64>>(v.clone()).unwrap();
         let y = list(&golden["savgol"]["y"]);
         for case in golden["savgol"]["cases"].as_array().unwrap() {
-            let [frame, order, derivative] = ["frame", "order", "derivative"].map(|k| case[k].as_u64().unwrap() as usize);
+            let [frame, order, derivative] =
+                ["frame", "order", "derivative"].map(|k| case[k].as_u64().unwrap() as usize);
             let want = list(&case["out"]);
             let got = savgol(&y, frame, order, derivative, case["step"].as_f64().unwrap()).unwrap();
             let scale = want.iter().fold(0.0_f64, |a, v| a.max(v.abs()));

@@ -163,7 +163,8 @@ impl MarkerConfig for AperiodicConfig {
             spectrum = context.spectrum(&self.psd, input, problems);
         }
         let [low, high] = self.reach_hz();
-        let marker = Aperiodic { config: self.clone(), eeg, spectrum, irasa, touched: context.passband.touched(low, high) };
+        let marker =
+            Aperiodic { config: self.clone(), eeg, spectrum, irasa, touched: context.passband.touched(low, high) };
         (problems.list().len() == before).then(|| Box::new(marker) as Box<dyn Marker>)
     }
 }
@@ -269,7 +270,9 @@ impl Marker for Aperiodic {
                         let (density, n) = irasa.density(i, condition);
                         (irasa.plan.resolution_hz(), density, n)
                     }
-                    (None, Some(s)) => (s.resolution_hz, s.channel(c).to_vec(), s.n_windows.get(c).copied().unwrap_or(0)),
+                    (None, Some(s)) => {
+                        (s.resolution_hz, s.channel(c).to_vec(), s.n_windows.get(c).copied().unwrap_or(0))
+                    }
                     (None, None) => (1.0, Vec::new(), 0),
                 };
                 let fit = match () {
@@ -323,4 +326,44 @@ impl Marker for Aperiodic {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::kit::Kit;
+    use super::*;
+
+    #[test]
+    fn every_problem_is_told() {
+        let kit = Kit::new(&["Cz"], 100.0, [0.0, 999.0]);
+        let config = AperiodicConfig { range_hz: [0.0, 40.0], peak_width_hz: [3.0, 1.0], ..AperiodicConfig::default() };
+        let problems = kit.problems(&config);
+        assert!(
+            problems[0].starts_with("range_hz: 0…40 Hz") && problems[1].starts_with("peak_width_hz"),
+            "{problems:?}"
+        );
+        let config = AperiodicConfig { method: Method::Irasa, ..AperiodicConfig::default() };
+        assert_eq!(kit.problems(&config), ["range_hz: needs a rate above 152 Hz; here 100 Hz"]);
+    }
+
+    #[test]
+    fn bad_and_nan_channels_are_empty_with_a_reason() {
+        for method in [Method::Fixed, Method::Knee, Method::Irasa] {
+            let mut kit = Kit::new(&["C3", "Cz", "C4", "Pz"], 250.0, [0.0, 3996.0]);
+            kit.bad[0] = true;
+            let mut marker = kit.build_with_spectra(&AperiodicConfig { method, ..AperiodicConfig::default() });
+            for trial in 0..2 {
+                // Pz has no sample in one of the two epochs: the other counts
+                kit.feed(&mut *marker, trial, 0, |c, i, _| match c {
+                    1 => f64::NAN,
+                    3 if trial == 0 => f64::NAN,
+                    _ => ((i * i * 7 + i + c) % 101) as f64,
+                });
+            }
+            let tables = kit.report(&*marker);
+            let reasons: Vec<_> = (0..4).map(|row| tables[0].text(row, "reason")).collect();
+            assert_eq!(reasons, [Some("bad"), Some("no_epochs"), None, None], "{method:?}");
+            for (row, given) in [false, false, true, true].into_iter().enumerate() {
+                assert_eq!(tables[0].number(row, "exponent").is_some(), given);
+            }
+            assert_eq!(tables[0].number(3, "n_windows"), Some(1.0));
+        }
+    }
+}

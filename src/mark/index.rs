@@ -25,7 +25,11 @@ pub static INDEX: TableSpec = TableSpec {
             "",
             "`faa` frontal alpha asymmetry, ln P(right) - ln P(left); `cordance_z` theta cordance; `theta_beta` ratio; `gamma` mean power (uV^2); `gamma_relative`; `lempel_ziv` complexity",
         ),
-        Column::new("channels", "", "The electrodes it is taken from, as the file spells them; `eeg`: all that are not bad"),
+        Column::new(
+            "channels",
+            "",
+            "The electrodes it is taken from, as the file spells them; `eeg`: all that are not bad",
+        ),
         Column::new("reference", "", "What the signals refer to: `average`, channel names, or `as recorded`"),
         Column::new("value", "", "The value; a ratio or a difference of logarithms but for `gamma`"),
         Column::new("caveat", "", "What to keep in mind; where the value is empty, why"),
@@ -169,7 +173,9 @@ impl Complexity {
 
     /// Mean over the condition's epochs, per EEG channel; NaN without any.
     fn means(&self, condition: usize) -> Vec<f64> {
-        let of = |w: &Worker, i: usize| w.sums[i * self.conditions + condition] / w.n[i * self.conditions + condition] as f64;
+        let of = |w: &Worker, i: usize| {
+            w.sums[i * self.conditions + condition] / w.n[i * self.conditions + condition] as f64
+        };
         self.workers.iter().flat_map(|w| (0..w.channels.len()).map(move |i| of(w, i))).collect()
     }
 }
@@ -217,9 +223,10 @@ impl View<'_> {
         };
         let other_side = |p: [f64; 3]| p[0] * place[0] < 0.0 && p[0].abs().min(place[0].abs()) > 0.1;
         match self.channels[channel].position {
-            Some(p) if other_side(p) => {
-                Err(format!("{}: its position lies on the other side, labels may be swapped", self.channels[channel].name))
-            }
+            Some(p) if other_side(p) => Err(format!(
+                "{}: its position lies on the other side, labels may be swapped",
+                self.channels[channel].name
+            )),
             _ => Ok(channel),
         }
     }
@@ -287,7 +294,12 @@ impl Index {
             let all: Vec<f64> =
                 self.eeg.iter().zip(&values).filter(|(c, v)| good(**c) && v.is_finite()).map(|(_, v)| *v).collect();
             let none = |c: usize| if good(c) { "no epoch" } else { "the channel is bad" };
-            rows.push(("lempel_ziv", "eeg".to_owned(), Some(mean(&all)).filter(|v| v.is_finite()), LEMPEL_ZIV.to_owned()));
+            rows.push((
+                "lempel_ziv",
+                "eeg".to_owned(),
+                Some(mean(&all)).filter(|v| v.is_finite()),
+                LEMPEL_ZIV.to_owned(),
+            ));
             for (&c, &v) in self.eeg.iter().zip(&values) {
                 let value = Some(v).filter(|v| good(c) && v.is_finite());
                 let caveat = if value.is_some() { LEMPEL_ZIV } else { none(c) };
@@ -333,4 +345,42 @@ impl Marker for Index {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::kit::Kit;
+    use super::*;
+
+    #[test]
+    fn every_problem_is_told() {
+        let kit = Kit::new(&["Cz"], 80.0, [0.0, 999.0]);
+        let config = IndexConfig { alpha_hz: [13.0, 8.0], theta_beta: vec!["Fq".into()], ..IndexConfig::default() };
+        let problems = kit.problems(&config);
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[0].starts_with("alpha_hz") && problems[3].contains("\"Fq\""), "{problems:?}");
+    }
+
+    #[test]
+    fn ratios_and_complexity_by_hand() {
+        let mut kit = Kit::new(&["Fz", "Cz", "Fp1"], 500.0, [0.0, 1998.0]);
+        kit.bad[2] = true;
+        let mut marker = kit.build_with_spectra(&IndexConfig::default());
+        let wave = |hz: f64, ms: f64| (std::f64::consts::TAU * hz * ms / 1e3).sin();
+        kit.feed(&mut *marker, 0, 0, |c, _, ms| [3.0 * wave(6.0, ms) + wave(20.0, ms), wave(6.0, ms), 1.0][c]);
+        let table = &kit.report(&*marker)[0];
+        let row = |index: &str, channels: &str| {
+            (0..table.len())
+                .find(|&r| table.text(r, "index") == Some(index) && table.text(r, "channels") == Some(channels))
+                .unwrap()
+        };
+        assert!((table.number(row("theta_beta", "Fz"), "value").unwrap() - 9.0).abs() < 1e-6);
+        assert_eq!(table.text(row("faa", "F4 F3"), "caveat"), Some("F4 is missing; F3 is missing"));
+        assert_eq!(
+            table.text(row("cordance_z", "Fp1 Fpz Fp2"), "caveat"),
+            Some("Fp1 is bad; Fpz is missing; Fp2 is missing")
+        );
+        assert_eq!(table.number(row("lempel_ziv", "Fp1"), "value"), None);
+        // a sine, 1000 samples: far simpler than noise
+        let simple = table.number(row("lempel_ziv", "Cz"), "value").unwrap();
+        assert!((0.01..0.3).contains(&simple), "{simple}");
+        assert_eq!(table.text(0, "reference"), Some("as recorded"));
+    }
+}

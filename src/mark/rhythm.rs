@@ -99,7 +99,8 @@ impl MarkerConfig for RhythmConfig {
             problems.add("fit_hz", format!("needs a rate above {} Hz; here {} Hz", 2.0 * to, input.rate_hz()));
         }
         if self.frame_bins.is_multiple_of(2) || self.order < 2 || self.order >= self.frame_bins {
-            let message = format!("{} is not odd and above the order, {}, which is at least 2", self.frame_bins, self.order);
+            let message =
+                format!("{} is not odd and above the order, {}, which is at least 2", self.frame_bins, self.order);
             problems.add("frame_bins", message);
         }
         let spectrum = context.spectrum(&self.psd, input, problems);
@@ -149,12 +150,15 @@ impl RhythmConfig {
         let mean = density.iter().sum::<f64>() / n as f64;
         let normal: Vec<f64> = density.iter().map(|p| p / mean).collect();
         let smooth = |derivative| savgol(&normal, self.frame_bins, self.order, derivative, step_hz);
-        let (Some(d0), Some(d1), Some(d2)) = (smooth(0), smooth(1), smooth(2)) else { return Finding::none("few_bins") };
+        let (Some(d0), Some(d1), Some(d2)) = (smooth(0), smooth(1), smooth(2)) else {
+            return Finding::none("few_bins");
+        };
         let floor = self.floor(&normal, hz);
 
         let [low, high] = self.range_hz.map(|f| f / step_hz - first as f64);
         let inside = |i: usize| i as f64 >= low - 1e-9 && i as f64 <= high + 1e-9;
-        let crossing = |i: usize| (d1[i] > 0.0 && d1[i + 1] <= 0.0).then_some(if d0[i] >= d0[i + 1] { i } else { i + 1 });
+        let crossing =
+            |i: usize| (d1[i] > 0.0 && d1[i + 1] <= 0.0).then_some(if d0[i] >= d0[i + 1] { i } else { i + 1 });
         let maxima: Vec<usize> = (0..n - 1).filter_map(crossing).filter(|&i| inside(i)).collect();
         let mut candidates: Vec<(usize, f64)> =
             maxima.iter().map(|&i| (i, d0[i])).filter(|&(i, height)| height > floor[i]).collect();
@@ -166,7 +170,9 @@ impl RhythmConfig {
         let highest = range.iter().copied().max_by(|&a, &b| d0[a].total_cmp(&d0[b]));
         let at_end = |i: usize| ends.is_some_and(|(a, b)| i <= a + 1 || i + 1 >= b);
         let rises = highest.is_some_and(|i| at_end(i) && d0[i] > floor[i]);
-        let Some(&(top, height)) = candidates.first() else { return Finding::none(if rises { "edge" } else { "no_peak" }) };
+        let Some(&(top, height)) = candidates.first() else {
+            return Finding::none(if rises { "edge" } else { "no_peak" });
+        };
 
         let split = candidates.get(1).is_some_and(|second| height * (1.0 - self.lead) <= second.1);
         let (leftmost, rightmost) = (maxima.first().copied().unwrap_or(top), maxima.last().copied().unwrap_or(top));
@@ -253,8 +259,7 @@ impl Rhythm {
 
     fn mean_row(&self, findings: &[Finding], hz: impl Fn(usize) -> f64, band: Option<[usize; 2]>) -> Vec<Cell> {
         let enough = |n: usize| n >= self.config.min_channels;
-        let peaks: Vec<(f64, f64)> =
-            findings.iter().filter_map(|f| f.peak.map(&hz).zip(f.quality)).collect();
+        let peaks: Vec<(f64, f64)> = findings.iter().filter_map(|f| f.peak.map(&hz).zip(f.quality)).collect();
         let weight: f64 = peaks.iter().map(|(_, q)| q).sum();
         let peak = enough(peaks.len()).then(|| peaks.iter().map(|(f, q)| f * q).sum::<f64>() / weight);
         let gravities: Vec<f64> = findings.iter().filter_map(|f| f.gravity_hz).collect();
@@ -314,4 +319,35 @@ impl Marker for Rhythm {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::super::kit::Kit;
+    use super::*;
+
+    #[test]
+    fn every_problem_is_told() {
+        let kit = Kit::new(&["Cz"], 100.0, [0.0, 999.0]);
+        let config = RhythmConfig { range_hz: [7.0, 45.0], frame_bins: 10, ..RhythmConfig::default() };
+        let problems = kit.problems(&config);
+        assert!(
+            problems[0].starts_with("range_hz: 7…45 Hz") && problems[1].starts_with("frame_bins: 10"),
+            "{problems:?}"
+        );
+        let slow = Kit::new(&["Cz"], 50.0, [0.0, 999.0]);
+        assert_eq!(slow.problems(&RhythmConfig::default()), ["fit_hz: needs a rate above 80 Hz; here 50 Hz"]);
+    }
+
+    /// A spectrum that is its own smooth: the peak is its bin, and the centre of gravity that of the band in use.
+    #[test]
+    fn a_bump_upon_a_slope() {
+        let step = 0.25;
+        let density = |f: f64| 1.0 / f + 2.0 * (-(f - 10.0_f64).powi(2) / 2.0).exp();
+        let values: Vec<f64> = (4..=160).map(|i| density(f64::from(i) * step)).collect();
+        let found = RhythmConfig::default().look(&values, 4, step);
+        assert_eq!((found.peak, found.reason, found.candidates.len()), (Some(36), None, 1));
+        let band = found.band.unwrap().map(|i| (i + 4) as f64 * step);
+        assert!((5.0..8.0).contains(&band[0]) && (12.0..15.0).contains(&band[1]), "{band:?}");
+        // between the inflections, 9…11 Hz, the mean of exp(−x²/2) is 0.856
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert!((found.quality.unwrap() * mean - (2.0 * 0.856 + 0.1)).abs() < 0.1, "{:?}", found.quality);
+    }
+}

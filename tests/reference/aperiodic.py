@@ -57,7 +57,7 @@ for i in range(n):
     v = 0.97 * v + (state >> 11) / 2**53 - 0.5
     x[i] = v
 x += 0.8 * np.sin(2 * np.pi * 10 * np.arange(n) / fs)
-hz, ap, _ = compute_irasa(x, fs, nperseg=500, noverlap=250, window="hamming", avg_type="mean")
+hz, ap, _ = compute_irasa(x, fs, nperseg=500, noverlap=250, window="hann", avg_type="mean")
 keep = (hz >= 2) & (hz <= 40)
 intercept, slope = fit_irasa(hz[keep], ap[keep])
 irasa = dict(rate=fs, samples=n, segment=500, step=250, hz=hz[keep].tolist(), aperiodic=ap[keep].tolist(), intercept=float(intercept), slope=float(slope))

@@ -106,8 +106,7 @@ fn joint(hz: &[f64], flat: &[f64], guesses: &[Bump], rule: &PeakRule) -> Option<
         high.extend([(b.center_hz + reach).min(hz[hz.len() - 1]), f64::INFINITY, rule.width_hz[1] / 2.0]);
     }
     levmar::fit(&Sum(hz), flat, &mut p, &low, &high)?;
-    let mut bumps: Vec<Bump> =
-        p.chunks_exact(3).map(|c| Bump { center_hz: c[0], height: c[1], sd_hz: c[2] }).collect();
+    let mut bumps: Vec<Bump> = p.chunks_exact(3).map(|c| Bump { center_hz: c[0], height: c[1], sd_hz: c[2] }).collect();
     bumps.sort_by(|a, b| a.center_hz.total_cmp(&b.center_hz));
     Some(bumps)
 }
