@@ -12,7 +12,9 @@ mod framed;
 use super::gap_aware::GapAware;
 use crate::dsp::iir::{Band, Sos, State, butterworth};
 use crate::dsp::tile::{self, LANES, Lanes, TileState};
-use crate::flow::{BuildContext, EpochInfo, Problems, Stage, StageConfig, Step, StepConfig, Verdict};
+use crate::flow::{
+    BuildContext, EDGE_DB, EpochInfo, Passband, Problems, Stage, StageConfig, Step, StepConfig, Verdict,
+};
 use crate::signal::{Block, Epoch, StreamInfo};
 use framed::Framed;
 use serde::{Deserialize, Serialize};
@@ -77,7 +79,7 @@ enum Plan {
 }
 
 impl Butterworth {
-    fn plan(&self, rate_hz: f64, context: &BuildContext, problems: &mut Problems) -> Option<Plan> {
+    fn plan(&self, rate_hz: f64, context: &mut BuildContext, problems: &mut Problems) -> Option<Plan> {
         let (key, band) = match (self.band_hz, self.stop_hz, self.line_half_width_hz) {
             (Some([lo, hi]), None, None) => {
                 let band = match (lo == 0.0, hi == f64::INFINITY) {
@@ -102,11 +104,26 @@ impl Butterworth {
             }
         };
         match butterworth(self.order, band, rate_hz) {
-            Ok(sos) => Some(Plan::Filter(sos)),
+            Ok(sos) => {
+                self.narrow(band, &mut context.passband);
+                Some(Plan::Filter(sos))
+            }
             Err(error) => {
                 problems.add(key, error.to_string());
                 None
             }
+        }
+    }
+
+    /// Tells what passes: with p passes of order n the loss p · 10 lg(1 + r²ⁿ) is [`EDGE_DB`] at r = f / cut-off.
+    fn narrow(&self, band: Band, passband: &mut Passband) {
+        let passes = if self.phase == Phase::Zero { 2.0 } else { 1.0 };
+        let r = (10_f64.powf(EDGE_DB / (10.0 * passes)) - 1.0).powf(0.5 / self.order as f64);
+        match band {
+            Band::Low(hi) => passband.narrow(0.0, hi * r),
+            Band::High(lo) => passband.narrow(lo / r, f64::INFINITY),
+            Band::Band(lo, hi) => passband.narrow(lo / r, hi * r),
+            Band::Stop(lo, hi) => passband.stopped_hz.push([lo, hi]),
         }
     }
 

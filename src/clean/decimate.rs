@@ -32,10 +32,10 @@ impl Decimate {
 }
 
 impl StageConfig for Decimate {
-    fn build(&self, input: &StreamInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
+    fn build(&self, input: &StreamInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
         ratio(input, self.to_hz, problems)?;
         // a shade above a whole number is that number: rates are exact, their quotient in f64 is not
         let n = (input.rate_hz() / self.to_hz * (1.0 + 1e-12)).floor().max(1.0);
-        stage(input, 1, n as u64, (self.crossings, self.kaiser_beta, true), problems)
+        stage(input, 1, n as u64, (self.crossings, self.kaiser_beta, true), context, problems)
     }
 }

@@ -50,7 +50,7 @@ impl Fir {
         Self { band_hz: None, stop_hz: Some(stop_hz), ..Self::band([0.0; 2]) }
     }
 
-    fn design(&self, rate_hz: f64, problems: &mut Problems) -> Option<Design> {
+    fn design(&self, rate_hz: f64, context: &mut BuildContext, problems: &mut Problems) -> Option<Design> {
         let (key, band_hz, stop) = match (self.band_hz, self.stop_hz) {
             (Some(band), None) => ("band_hz", band, false),
             (None, Some(band)) => ("stop_hz", band, true),
@@ -61,7 +61,14 @@ impl Fir {
         };
         let transition_hz = self.transition_hz.map_or([None; 2], |t| t.map(Some));
         match (Flanks { band_hz, stop, transition_hz, window: self.window }).design(rate_hz) {
-            Ok(design) => Some(design),
+            Ok(design) => {
+                // the flanks lie outside what passes: its edges lose next to nothing
+                match stop {
+                    true => context.passband.stopped_hz.push(band_hz),
+                    false => context.passband.narrow(band_hz[0], band_hz[1]),
+                }
+                Some(design)
+            }
             Err(error) => {
                 problems.add(key, error.message());
                 None
@@ -71,15 +78,15 @@ impl Fir {
 }
 
 impl StageConfig for Fir {
-    fn build(&self, input: &StreamInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
-        let design = self.design(input.rate_hz(), problems)?;
+    fn build(&self, input: &StreamInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
+        let design = self.design(input.rate_hz(), context, problems)?;
         Some(Box::new(OverlapSave::new(input, &design)))
     }
 }
 
 impl StepConfig for Fir {
-    fn build(&self, input: &EpochInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
-        let design = self.design(input.rate_hz(), problems)?;
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
+        let design = self.design(input.rate_hz(), context, problems)?;
         let (taps, len) = (design.taps.len(), input.len);
         if taps > len {
             problems.add("", format!("a filter of {taps} samples needs epochs at least as long; here {len}"));
@@ -431,7 +438,7 @@ mod tests {
     #[test]
     fn it_is_the_direct_sum() {
         let config = Fir::band([4.0, 30.0]);
-        let taps = config.design(250.0, &mut Problems::default()).unwrap().taps;
+        let taps = config.design(250.0, &mut BuildContext::default(), &mut Problems::default()).unwrap().taps;
         let rows = Random(3).rows(1, 2500);
         let (_, got) = run(&mut *build(&config, &info(1, 250.0, 128)), &rows, 5, || 128);
         let half = taps.len() / 2;
@@ -457,7 +464,7 @@ mod tests {
     #[test]
     fn a_sine_keeps_its_phase_and_meets_the_gain() {
         let config = Fir::band([4.0, 30.0]);
-        let taps = config.design(250.0, &mut Problems::default()).unwrap().taps;
+        let taps = config.design(250.0, &mut BuildContext::default(), &mut Problems::default()).unwrap().taps;
         for hz in [2.0, 10.0, 33.0, 60.0] {
             let x: Vec<f64> = (0..2000).map(|i| (TAU * hz * f64::from(i) / 250.0).sin()).collect();
             let (_, y) = run(&mut *build(&config, &info(1, 250.0, 300)), std::slice::from_ref(&x), 0, || 300);

@@ -2,7 +2,7 @@
 
 use crate::dsp::fir::amplitude;
 use crate::dsp::resample::{BETA, CROSSINGS, Polyphase, reflected};
-use crate::flow::{BuildContext, Problems, Stage, StageConfig};
+use crate::flow::{BuildContext, EDGE_DB, Problems, Stage, StageConfig};
 use crate::signal::{Block, Lanes, StreamInfo};
 use crate::unit::{Rate, gcd};
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,12 @@ impl Resample {
 }
 
 impl StageConfig for Resample {
-    fn build(&self, input: &StreamInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
+    fn build(&self, input: &StreamInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Stage>> {
         let (up, down) = match ratio(input, self.to_hz, problems)? {
             (up, down) if self.down_only && up > down => (1, 1),
             exact => exact,
         };
-        stage(input, up, down, (self.crossings, self.kaiser_beta, self.exact_dc), problems)
+        stage(input, up, down, (self.crossings, self.kaiser_beta, self.exact_dc), context, problems)
     }
 }
 
@@ -96,6 +96,7 @@ pub(super) fn stage(
     up: u64,
     down: u64,
     (crossings, beta, exact_dc): (u32, f64, bool),
+    context: &mut BuildContext,
     problems: &mut Problems,
 ) -> Option<Box<dyn Stage>> {
     let plan = Polyphase::new(up, down, crossings, beta, exact_dc);
@@ -107,6 +108,7 @@ pub(super) fn stage(
             let span = input.max_block.max(plan.after() + 1).max(plan.before() + 1) as u64;
             let max_block = (span * up).div_ceil(down) as usize + 1;
             let output = StreamInfo { clock, channels: input.channels.clone(), max_block };
+            context.passband.narrow(0.0, edge_hz(input.rate_hz().min(output.rate_hz()) / 2.0, crossings, beta));
             Some(Box::new(Resampler::new(output, input.rate_hz(), plan, beta, crossings)))
         }
         (Err(error), _) | (_, Err(error)) => {
@@ -114,6 +116,18 @@ pub(super) fn stage(
             None
         }
     }
+}
+
+/// Where the filter takes [`EDGE_DB`]; its shape below the lower Nyquist frequency hardly depends on the ratio.
+fn edge_hz(nyquist_hz: f64, crossings: u32, beta: f64) -> f64 {
+    let Ok(model) = Polyphase::new(1, 8, crossings, beta, true) else { return nyquist_hz };
+    let (mut passes, mut stops) = (0.0, 1.0);
+    for _ in 0..40 {
+        let at = 0.5 * (passes + stops);
+        let loss_db = -20.0 * amplitude(model.taps(), at / 8.0).abs().log10();
+        *(if loss_db < EDGE_DB { &mut passes } else { &mut stops }) = at;
+    }
+    passes * nyquist_hz
 }
 
 /// Copies: the input has the wanted rate already.

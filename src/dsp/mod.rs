@@ -1,5 +1,6 @@
 //! Slices in, slices out: the signal processing that knows nothing of EEG.
 
+pub mod aperiodic;
 pub mod burg;
 pub mod cross;
 pub mod dpss;
@@ -7,10 +8,13 @@ pub mod fft;
 pub mod fir;
 pub mod iir;
 pub mod interpolate;
+pub mod levmar;
 pub mod lsq;
 pub mod multitaper;
 pub mod periodogram;
+pub mod lzc;
 pub mod resample;
+pub mod savgol;
 pub mod sphere;
 pub mod spline;
 pub mod stats;

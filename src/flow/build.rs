@@ -74,6 +74,8 @@ pub struct BuildContext {
     pub line_hz: Option<f64>,
     /// Windows in ms around each pulse that have been bridged (the pulse Stage adds its own).
     pub bridged_ms: Vec<[f64; 2]>,
+    /// What the filters so far leave of the spectrum (each adds its own).
+    pub passband: Passband,
     /// Names of the channels said to be bad on the command line.
     pub bad: Vec<String>,
     /// What the channels are referenced to, as Steps and Stages before have set it; empty: as recorded.
@@ -105,6 +107,47 @@ impl BuildContext {
                 None
             }
         }
+    }
+}
+
+/// What a chain of filters leaves of the spectrum. An edge is where a filter takes [`EDGE_DB`]: what lies beyond looks
+/// steeper or flatter than the brain made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Passband {
+    /// Lowest frequency that passes, Hz; 0 without a high-pass.
+    pub low_hz: f64,
+    /// Highest frequency that passes, Hz; infinite without a low-pass.
+    pub high_hz: f64,
+    /// Bands that are stopped within, Hz.
+    pub stopped_hz: Vec<[f64; 2]>,
+}
+
+/// The loss of power, in dB, that counts as the edge of a [`Passband`].
+pub const EDGE_DB: f64 = 1.0;
+
+impl Default for Passband {
+    fn default() -> Self {
+        Self { low_hz: 0.0, high_hz: f64::INFINITY, stopped_hz: Vec::new() }
+    }
+}
+
+impl Passband {
+    /// A filter passes `low_hz`…`high_hz` only.
+    pub fn narrow(&mut self, low_hz: f64, high_hz: f64) {
+        self.low_hz = self.low_hz.max(low_hz);
+        self.high_hz = self.high_hz.min(high_hz);
+    }
+
+    /// Why a measure over `low_hz`…`high_hz` is biased by a filter; `None` where it is not.
+    pub fn touched(&self, low_hz: f64, high_hz: f64) -> Option<String> {
+        if low_hz < self.low_hz {
+            return Some(format!("high_pass: reaches down to {low_hz:.2} Hz, passes from {:.2} Hz", self.low_hz));
+        }
+        if high_hz > self.high_hz {
+            return Some(format!("low_pass: reaches up to {high_hz:.2} Hz, passes to {:.2} Hz", self.high_hz));
+        }
+        let inside = |s: &&[f64; 2]| s[0] < high_hz && s[1] > low_hz;
+        self.stopped_hz.iter().find(inside).map(|s| format!("band_stop: {:.2}-{:.2} Hz lies within", s[0], s[1]))
     }
 }
 

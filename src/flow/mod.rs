@@ -16,7 +16,7 @@ mod source;
 mod stage;
 mod step;
 
-pub use build::{BuildContext, EpochInfo, Problem, Problems};
+pub use build::{BuildContext, EDGE_DB, EpochInfo, Passband, Problem, Problems};
 pub use cutter::{Due, MAX_PENDING, Ring, Schedule, Trigger};
 pub use fit::{Fit, FitConfig, Model, Rewind};
 pub use marker::{ConditionFacts, Marker, MarkerConfig, Report};

@@ -16,6 +16,9 @@ macro_rules! with_markers {
             "quality" => Quality(quality::QualityConfig),
             "power" => Power(power::PowerConfig),
             "connectivity" => Connectivity(connectivity::ConnectivityConfig),
+            "aperiodic" => Aperiodic(aperiodic::AperiodicConfig),
+            "rhythm" => Rhythm(rhythm::RhythmConfig),
+            "index" => Index(index::IndexConfig),
         } }
     };
 }
@@ -44,8 +47,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 11] = [
-        let tables: [(&TableSpec, &str); 9] = [
+        let tables: &[(&TableSpec, &str)] = &[
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -75,8 +77,19 @@ mod tests {
                 &super::connectivity::CONNECTIVITY,
                 "measure,band,low_hz,high_hz,channel_a,channel_b,value,n_epochs,null_expectation,z,p,reference,note",
             ),
+            (
+                &super::aperiodic::APERIODIC,
+                "channel,low_hz,high_hz,offset,exponent,knee,r_squared,n_peaks,knee_hz,method,error_log10,n_windows,reason",
+            ),
+            (&super::aperiodic::APERIODIC_PEAKS, "channel,center_hz,height_log10,bandwidth_hz"),
+            (
+                &super::rhythm::RHYTHM,
+                "channel,peak_hz,center_of_gravity_hz,peak_power_db,found,n_peaks,highest_peak_hz,second_peak_hz,\
+                 low_hz,high_hz,quality,n_windows,reason",
+            ),
+            (&super::index::INDEX, "index,channels,reference,value,caveat"),
         ];
-        for (spec, columns) in tables {
+        for &(spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
@@ -118,6 +131,9 @@ mod tests {
         check::<super::power::PowerConfig>(
             "ratios = [['theta', 'beta']]\n[bands_hz]\ntheta = [4, 8]\n[psd]\nmethod = 'multitaper'",
         );
+        check::<super::aperiodic::AperiodicConfig>("method = 'irasa'\nrange_hz = [3, 30]");
+        check::<super::rhythm::RhythmConfig>("range_hz = [6, 14]\norder = 4");
+        check::<super::index::IndexConfig>("lempel_ziv = false\ntheta_hz = [4, 7]");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }

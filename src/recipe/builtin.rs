@@ -35,6 +35,8 @@ pub const BUILTIN: &[Builtin] = &[
         name: "power",
         about: "Spectra and band power of continuous recordings: Welch, segments of 4 s, average reference",
         text: include_str!("../../recipes/power.toml"),
+    },
+    Builtin {
         name: "connectivity",
         about: "Coherence and phase measures between all pairs of channels, in windows of 4 s",
         text: include_str!("../../recipes/connectivity.toml"),
