@@ -1,11 +1,13 @@
 //! Slices in, slices out: the signal processing that knows nothing of EEG.
 
 pub mod burg;
+pub mod dpss;
 pub mod fft;
 pub mod fir;
 pub mod iir;
 pub mod interpolate;
 pub mod lsq;
+pub mod morlet;
 pub mod resample;
 pub mod sphere;
 pub mod spline;
