@@ -14,6 +14,7 @@ macro_rules! with_markers {
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
+            "tfr" => Tfr(tfr::TfrConfig),
         } }
     };
 }
@@ -40,7 +41,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 8] = [
+        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -59,13 +60,28 @@ mod tests {
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
                  residual_decay_uv,line_hz,line_uv,saturated_fraction,warnings",
             ),
+            (
+                &super::tfr::TFR,
+                "channel,frequency_hz,time_ms,change_db,itpc,itpc_debiased,affected,n_trials,itpc_null,\
+                 power_uv2_per_hz,change",
+            ),
+            (
+                &super::tfr::TFR_BANDS,
+                "channel,band,low_hz,high_hz,start_ms,end_ms,change_db,itpc,itpc_debiased,n_cells,n_affected,\
+                 n_trials,caveat",
+            ),
+            (
+                &super::tfr::NATURAL_FREQUENCY,
+                "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials",
+            ),
         ];
         for (spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
-                let unit = ["_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let unit = ["_uv2_per_hz", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {
+                    "_uv2_per_hz" => "uV2/Hz",
                     "_uv_ms" => "uV ms",
                     "_uv" => "uV",
                     "_ms" => "ms",
@@ -95,6 +111,7 @@ mod tests {
         check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::tfr::TfrConfig>("mode = 'hilbert'\npower = 'induced'\nbands_hz = { alpha = [8, 12] }");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
     }
 }

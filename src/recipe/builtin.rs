@@ -31,6 +31,16 @@ pub const BUILTIN: &[Builtin] = &[
         about: "TMS-evoked potentials while the recording runs: causal, a running average",
         text: include_str!("../../recipes/tms-live.toml"),
     },
+    Builtin {
+        name: "tfr",
+        about: "Power and phase locking over time and frequency around events: Morlet wavelets, 4-45 Hz",
+        text: include_str!("../../recipes/tfr.toml"),
+    },
+    Builtin {
+        name: "tms-tfr",
+        about: "Power and phase locking over time and frequency around TMS pulses, and the natural frequency",
+        text: include_str!("../../recipes/tms-tfr.toml"),
+    },
 ];
 
 impl Builtin {
