@@ -79,7 +79,9 @@ mod tests {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
-                let unit = ["_uv2_per_hz", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let unit = ["_uv2_per_hz", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
+                    .iter()
+                    .find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {
                     "_uv2_per_hz" => "uV2/Hz",
                     "_uv_ms" => "uV ms",

@@ -229,7 +229,8 @@ impl TfrConfig {
         let longest = wavelets.iter().map(|w| w.values.len()).max().unwrap_or(0);
         if longest > len {
             let ms = |n: usize| n as f64 * 1e3 / rate_hz;
-            let say = format!("at {} Hz a wavelet lasts {} ms; the epoch {} ms", self.range_hz[0], ms(longest), ms(len));
+            let say =
+                format!("at {} Hz a wavelet lasts {} ms; the epoch {} ms", self.range_hz[0], ms(longest), ms(len));
             problems.add("n_cycles", say);
         }
         Transform::bank(Bank::new(len, decim, offset, &wavelets), tapers, weights)
@@ -261,7 +262,8 @@ impl TfrConfig {
             Mode::Multitaper => self.frequencies().iter().map(|&f| (f, self.n_cycles / f / 4.0)).collect(),
             // a Gaussian as wide at half its amplitude as the band
             Mode::Hilbert => {
-                let sigma = |b: &NamedBand| (8.0 * 2_f64.ln()).sqrt() / (std::f64::consts::TAU * (b.high_hz - b.low_hz));
+                let sigma =
+                    |b: &NamedBand| (8.0 * 2_f64.ln()).sqrt() / (std::f64::consts::TAU * (b.high_hz - b.low_hz));
                 self.bands().iter().map(|b| ((b.low_hz + b.high_hz) / 2.0, sigma(b))).collect()
             }
         }
@@ -274,12 +276,7 @@ impl MarkerConfig for TfrConfig {
         &TABLES
     }
 
-    fn build(
-        &self,
-        input: &EpochInfo,
-        context: &mut BuildContext,
-        problems: &mut Problems,
-    ) -> Option<Box<dyn Marker>> {
+    fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {
         let before = problems.list().len();
         let rate_hz = input.rate_hz();
         self.check(rate_hz, problems);
@@ -290,7 +287,8 @@ impl MarkerConfig for TfrConfig {
             problems.add("channels", "fits no EEG channel");
         }
         let rois = self.site.resolve(problems).map(|site| site.locate(input, problems))?;
-        for (key, window) in self.windows_ms.iter().map(|w| ("windows_ms", *w)).chain([("natural_ms", self.natural_ms)]) {
+        for (key, window) in self.windows_ms.iter().map(|w| ("windows_ms", *w)).chain([("natural_ms", self.natural_ms)])
+        {
             input.window_inside(key, window, problems);
         }
         if self.baseline != Baseline::None {

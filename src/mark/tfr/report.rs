@@ -16,7 +16,11 @@ pub static TFR: TableSpec = TableSpec {
         Column::new("channel", "", "As the file spells it"),
         Column::new("frequency_hz", "Hz", "Centre frequency of the wavelet (mode hilbert: of the band)"),
         Column::new("time_ms", "ms", "Time from the event"),
-        Column::new("change_db", "dB", "10 log10 of the power over the mean of the baseline's cells that are not affected"),
+        Column::new(
+            "change_db",
+            "dB",
+            "10 log10 of the power over the mean of the baseline's cells that are not affected",
+        ),
         Column::new("itpc", "", "Inter-trial phase coherence |mean z/|z||, 0 to 1; multitaper: mean over tapers"),
         Column::new(
             "itpc_debiased",
@@ -182,13 +186,13 @@ fn affected(tfr: &Tfr, filled: &[bool]) -> Vec<u8> {
     let mut before = vec![0; filled.len() + 1];
     count_before(filled, &mut before);
     let code = |sigma: f64, cell: usize| {
-        if axis.touches_edge(cell, sigma) {
-            1
-        } else {
-            2 * u8::from(axis.touches_gap(cell, sigma, &before))
-        }
+        if axis.touches_edge(cell, sigma) { 1 } else { 2 * u8::from(axis.touches_gap(cell, sigma, &before)) }
     };
-    plan.rows.iter().flat_map(|&(_, sigma)| (0..axis.outputs).map(move |cell| (sigma, cell))).map(|(s, c)| code(s, c)).collect()
+    plan.rows
+        .iter()
+        .flat_map(|&(_, sigma)| (0..axis.outputs).map(move |cell| (sigma, cell)))
+        .map(|(s, c)| code(s, c))
+        .collect()
 }
 
 fn show(
@@ -231,9 +235,8 @@ fn show(
         let at = taper * plan.cells() + at;
         sums.re[at].hypot(sums.im[at]) / n
     };
-    let over_tapers = |at: usize, f: &dyn Fn(f64) -> f64| {
-        (0..tapers).map(|taper| f(locking(at, taper))).sum::<f64>() / tapers as f64
-    };
+    let over_tapers =
+        |at: usize, f: &dyn Fn(f64) -> f64| (0..tapers).map(|taper| f(locking(at, taper))).sum::<f64>() / tapers as f64;
     shown.itpc = (0..plan.cells()).map(|at| over_tapers(at, &|r| r)).collect();
     let pairs = |r: f64| if sums.n > 1 { (n * r * r - 1.0) / (n - 1.0) } else { f64::NAN };
     shown.debiased = (0..plan.cells()).map(|at| over_tapers(at, &pairs)).collect();

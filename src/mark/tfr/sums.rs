@@ -248,9 +248,8 @@ pub(super) fn add_channel(plan: &Plan, channel: usize, sums: &mut [Sums], queue:
             }
             sums.power[cells.clone()].iter_mut().zip(&*power).for_each(|(sum, p)| *sum += p);
             if let Some(baseline) = plan.per_trial {
-                let affected = |cell| {
-                    plan.axis.touches_edge(cell, sigma) || plan.axis.touches_gap(cell, sigma, &queue[i].before)
-                };
+                let affected =
+                    |cell| plan.axis.touches_edge(cell, sigma) || plan.axis.touches_gap(cell, sigma, &queue[i].before);
                 let level = plan.level(power, affected);
                 if level.0 > 0.0 && level.1 > 0.0 {
                     let change = &mut sums.change[cells.clone()];

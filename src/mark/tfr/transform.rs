@@ -101,10 +101,7 @@ impl Transform {
         let x = &space.trials[trial];
         match (&self.kind, &mut space.kind) {
             (Kind::Bank(bank), SpaceKind::Bank(work)) => bank.transform(row * self.tapers + taper, x, work),
-            (
-                Kind::Hilbert { filters, decim, offset, .. },
-                SpaceKind::Hilbert { analytic, padded, state, z, out },
-            ) => {
+            (Kind::Hilbert { filters, decim, offset, .. }, SpaceKind::Hilbert { analytic, padded, state, z, out }) => {
                 let filtered = zero_phase(&filters[row], x, padded, state);
                 analytic.apply(filtered, z);
                 out.iter_mut().zip(z.iter().skip(*offset).step_by(*decim)).for_each(|(out, z)| *out = *z);
