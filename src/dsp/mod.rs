@@ -13,6 +13,7 @@ pub mod lsq;
 pub mod multitaper;
 pub mod periodogram;
 pub mod lzc;
+pub mod morlet;
 pub mod resample;
 pub mod savgol;
 pub mod sphere;

@@ -19,6 +19,7 @@ macro_rules! with_markers {
             "aperiodic" => Aperiodic(aperiodic::AperiodicConfig),
             "rhythm" => Rhythm(rhythm::RhythmConfig),
             "index" => Index(index::IndexConfig),
+            "tfr" => Tfr(tfr::TfrConfig),
         } }
     };
 }
@@ -48,6 +49,7 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: &[(&TableSpec, &str)] = &[
+        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -88,12 +90,27 @@ mod tests {
                  low_hz,high_hz,quality,n_windows,reason",
             ),
             (&super::index::INDEX, "index,channels,reference,value,caveat"),
+            (
+                &super::tfr::TFR,
+                "channel,frequency_hz,time_ms,change_db,itpc,itpc_debiased,affected,n_trials,itpc_null,\
+                 power_uv2_per_hz,change",
+            ),
+            (
+                &super::tfr::TFR_BANDS,
+                "channel,band,low_hz,high_hz,start_ms,end_ms,change_db,itpc,itpc_debiased,n_cells,n_affected,\
+                 n_trials,caveat",
+            ),
+            (
+                &super::tfr::NATURAL_FREQUENCY,
+                "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials",
+            ),
         ];
         for &(spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
                 let unit = ["_uv2_per_hz", "_uv2", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
+                let unit = ["_uv2_per_hz", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
                     .iter()
                     .find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {
@@ -134,6 +151,7 @@ mod tests {
         check::<super::aperiodic::AperiodicConfig>("method = 'irasa'\nrange_hz = [3, 30]");
         check::<super::rhythm::RhythmConfig>("range_hz = [6, 14]\norder = 4");
         check::<super::index::IndexConfig>("lempel_ziv = false\ntheta_hz = [4, 7]");
+        check::<super::tfr::TfrConfig>("mode = 'hilbert'\npower = 'induced'\nbands_hz = { alpha = [8, 12] }");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }

@@ -50,6 +50,14 @@ pub const BUILTIN: &[Builtin] = &[
         name: "pre-pulse-state",
         about: "What the brain did in the 1.5 s before each TMS pulse",
         text: include_str!("../../recipes/pre-pulse-state.toml"),
+        name: "tfr",
+        about: "Power and phase locking over time and frequency around events: Morlet wavelets, 4-45 Hz",
+        text: include_str!("../../recipes/tfr.toml"),
+    },
+    Builtin {
+        name: "tms-tfr",
+        about: "Power and phase locking over time and frequency around TMS pulses, and the natural frequency",
+        text: include_str!("../../recipes/tms-tfr.toml"),
     },
 ];
 

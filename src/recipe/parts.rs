@@ -98,6 +98,7 @@ impl MarkerPart {
             Self::Areas(config) => &config.site,
             Self::TrialValues(config) => &config.site,
             Self::Quality(config) => &config.site,
+            Self::Tfr(config) => &config.site,
             _ => return None,
         };
         (*site != mark::SiteChoice::default()).then_some(site)

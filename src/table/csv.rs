@@ -1,6 +1,7 @@
 //! CSV by RFC 4180: UTF-8, LF, dot decimals, shortest digits that read back to the same f64, empty = missing.
 
 use super::{Cell, IDENTITY, Identity, Table};
+use rayon::prelude::*;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -30,75 +31,124 @@ impl Table {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn write_header(&self, out: impl Write, raw: bool) -> io::Result<()> {
-        let mut writer = writer(out);
-        let mut text = String::new();
+    pub fn write_header(&self, mut out: impl Write, raw: bool) -> io::Result<()> {
+        let mut line = String::new();
         for column in IDENTITY.iter().chain(self.columns()) {
-            text.clear();
-            if raw {
-                text.push_str(&column.name)
-            } else {
-                guard_formula(&column.name, &mut text)
-            }
-            writer.write_field(&text).map_err(cause)?;
+            text_field(&column.name, raw, &mut line);
         }
-        writer.write_record(None::<&[u8]>).map_err(cause)?;
-        writer.flush()
+        end_row(&mut line);
+        out.write_all(line.as_bytes())?;
+        out.flush()
     }
 
-    /// Writes all rows, each with the recording's identity and its condition's name in front.
+    /// Writes all rows, each with the recording's identity and its condition's name in front. Rows that are made while they
+    /// are written are made by all threads, some parts ahead of the writing.
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn write_rows(&self, out: impl Write, identity: &Identity, conditions: &[String], raw: bool) -> io::Result<()> {
-        let mut writer = writer(out);
-        let mut text = String::new();
-        let Identity { recording, subject, session, task, run } = identity;
-        for (condition, cells) in self.rows() {
-            let name = condition.and_then(|c| conditions.get(usize::from(c))).map_or("", String::as_str);
-            for field in [recording, subject, session, task, run, name] {
-                text.clear();
-                if raw {
-                    text.push_str(field)
-                } else {
-                    guard_formula(field, &mut text)
+    pub fn write_rows(
+        &self,
+        mut out: impl Write,
+        identity: &Identity,
+        conditions: &[String],
+        raw: bool,
+    ) -> io::Result<()> {
+        let heads = Heads::new(identity, conditions, raw);
+        match self.source.as_ref().map(|s| &s.rows) {
+            None => {
+                let mut text = String::new();
+                for (condition, cells) in self.rows() {
+                    heads.row(condition, cells, raw, &mut text);
+                    if text.len() > 1 << 16 {
+                        out.write_all(text.as_bytes())?;
+                        text.clear();
+                    }
                 }
-                writer.write_field(&text).map_err(cause)?;
+                out.write_all(text.as_bytes())?;
             }
-            for cell in cells {
-                text.clear();
-                match cell {
-                    Cell::Missing => {}
-                    Cell::Text(t) if raw => text.push_str(t),
-                    Cell::Text(t) => guard_formula(t, &mut text),
-                    Cell::Number(v) => format_number(*v, &mut text),
-                    Cell::Integer(v) => drop(write!(text, "{v}")),
-                    Cell::Bool(v) => text.push(if *v { '1' } else { '0' }),
+            Some(rows) => {
+                let ahead = rayon::current_num_threads();
+                let mut texts = vec![String::new(); ahead];
+                for first in (0..rows.parts()).step_by(ahead) {
+                    texts.par_iter_mut().enumerate().for_each(|(i, text)| {
+                        text.clear();
+                        if first + i < rows.parts() {
+                            rows.make(first + i, &mut |condition, cells| heads.row(condition, cells, raw, text));
+                        }
+                    });
+                    texts.iter().try_for_each(|text| out.write_all(text.as_bytes()))?;
                 }
-                writer.write_field(&text).map_err(cause)?;
             }
-            writer.write_record(None::<&[u8]>).map_err(cause)?;
         }
-        writer.flush()
+        out.flush()
     }
 }
 
-/// What went wrong underneath: a reader that has gone must be told from a disk that is full.
-fn cause(error: ::csv::Error) -> io::Error {
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
+/// The identity columns, written once: by condition, and for the whole recording.
+struct Heads {
+    conditions: Vec<String>,
+    whole: String,
+}
+
+impl Heads {
+    fn new(identity: &Identity, conditions: &[String], raw: bool) -> Self {
+        let Identity { recording, subject, session, task, run } = identity;
+        let head = |condition: &str| {
+            let mut line = String::new();
+            for field in [recording, subject, session, task, run, condition] {
+                text_field(field, raw, &mut line);
+            }
+            line
+        };
+        Self { conditions: conditions.iter().map(|c| head(c)).collect(), whole: head("") }
+    }
+
+    fn row(&self, condition: Option<u16>, cells: &[Cell], raw: bool, line: &mut String) {
+        line.push_str(condition.and_then(|c| self.conditions.get(usize::from(c))).unwrap_or(&self.whole));
+        for cell in cells {
+            match cell {
+                Cell::Missing => line.push(','),
+                Cell::Text(text) => text_field(text, raw, line),
+                Cell::Number(v) => {
+                    format_number(*v, line);
+                    line.push(',');
+                }
+                // writing to a String cannot fail
+                Cell::Integer(v) => drop(write!(line, "{v},")),
+                Cell::Bool(v) => line.push_str(if *v { "1," } else { "0," }),
+            }
+        }
+        end_row(line);
     }
 }
 
-fn writer<W: Write>(out: W) -> ::csv::Writer<W> {
-    ::csv::WriterBuilder::new().has_headers(false).flexible(true).from_writer(out)
+/// A text and the comma behind it, in quotes where it needs them.
+fn text_field(text: &str, raw: bool, line: &mut String) {
+    let start = line.len();
+    if raw {
+        line.push_str(text)
+    } else {
+        guard_formula(text, line)
+    }
+    if line[start..].contains([',', '"', '\r', '\n']) {
+        let quoted = line[start..].replace('"', "\"\"");
+        line.truncate(start);
+        line.extend(["\"", &quoted, "\""]);
+    }
+    line.push(',');
+}
+
+/// The last field's comma becomes the line's end.
+fn end_row(line: &mut String) {
+    line.pop();
+    line.push('\n');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Column, TableSpec};
+    use crate::table::{Column, Rows, TableSpec, TakeRow};
+    use std::sync::Arc;
 
     #[test]
     fn numbers_read_back_and_stay_short() {
@@ -135,5 +185,46 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "recording,subject,session,task,run,condition,label,x_uv\nr,,,,,A,\"'=cmd,\"\"x\"\"\",-1.5\nr,,,,,,,\n"
         );
+    }
+
+    #[test]
+    fn made_rows_are_written_as_pushed_rows_are() {
+        struct Squares;
+        impl Rows for Squares {
+            fn len(&self) -> usize {
+                70
+            }
+
+            fn parts(&self) -> usize {
+                7
+            }
+
+            fn make(&self, part: usize, take: &mut TakeRow<'_>) {
+                for i in 10 * part..10 * part + 10 {
+                    take(Some(0), &[Cell::from(format!("a,{i}")), Cell::from(i * i)]);
+                }
+            }
+        }
+        static SPEC: TableSpec = TableSpec {
+            name: "t",
+            about: "",
+            series: true,
+            columns: &[Column::new("label", "", ""), Column::new("square", "", "")],
+        };
+        let write = |table: &Table| {
+            let mut out = Vec::new();
+            table.write_rows(&mut out, &Identity::default(), &["A".into()], false).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let made = Table::made(&SPEC, Arc::new(Squares));
+        let mut pushed = Table::new(&SPEC);
+        made.rows().for_each(|(condition, cells)| pushed.push(condition, cells.iter().cloned()));
+        assert_eq!((made.len(), pushed.len(), made.number(9, "square")), (70, 70, Some(81.0)));
+        assert_eq!(write(&made), write(&pushed));
+        assert!(write(&made).starts_with(",,,,,A,\"a,0\",0\n,,,,,A,\"a,1\",1\n"));
+        // added to, it holds its rows like any other
+        let mut more = made.clone();
+        more.append(made);
+        assert_eq!((more.len(), more.rows().count()), (140, 140));
     }
 }

@@ -5,6 +5,7 @@ mod csv;
 pub use self::csv::{format_number, guard_formula};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 /// A column that introduces itself: name, unit and meaning feed the CSV header, `columns.json` and `stimkit columns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -108,13 +109,68 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
+/// Takes a row: its condition and its cells.
+pub type TakeRow<'a> = dyn FnMut(Option<u16>, &[Cell]) + 'a;
+
+/// Rows that are made while they are written: a table of a million rows takes no more memory than what it is made from.
+pub trait Rows: Send + Sync {
+    /// Number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of parts, which are made independently of each other, on any thread.
+    fn parts(&self) -> usize;
+
+    /// Makes the rows of a part, in order.
+    fn make(&self, part: usize, take: &mut TakeRow<'_>);
+}
+
 /// A table: columns, and rows that each belong to a condition.
 #[derive(Debug, Clone)]
 pub struct Table {
     spec: &'static TableSpec,
     columns: Vec<Column>,
+    body: Body,
+    source: Option<Source>,
+}
+
+/// Rows in memory.
+#[derive(Debug, Clone, Default)]
+struct Body {
     conditions: Vec<Option<u16>>,
     cells: Vec<Cell>,
+}
+
+/// Rows to be made, and those that somebody wanted to look at one by one.
+#[derive(Clone)]
+struct Source {
+    rows: Arc<dyn Rows>,
+    made: OnceLock<Body>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    fn body(&self) -> &Body {
+        self.made.get_or_init(|| {
+            let mut body = Body::default();
+            for part in 0..self.rows.parts() {
+                self.rows.make(part, &mut |condition, cells| {
+                    body.conditions.push(condition);
+                    body.cells.extend_from_slice(cells);
+                });
+            }
+            body
+        })
+    }
 }
 
 impl Table {
@@ -126,7 +182,24 @@ impl Table {
     /// An empty table with further columns (one per channel, say) to the right of the spec's.
     pub fn with_columns(spec: &'static TableSpec, more: impl IntoIterator<Item = Column>) -> Self {
         let columns = spec.columns.iter().cloned().chain(more).collect();
-        Self { spec, columns, conditions: Vec::new(), cells: Vec::new() }
+        Self { spec, columns, body: Body::default(), source: None }
+    }
+
+    /// A table with the spec's columns whose rows are made while they are written.
+    pub fn made(spec: &'static TableSpec, rows: Arc<dyn Rows>) -> Self {
+        Self { source: Some(Source { rows, made: OnceLock::new() }), ..Self::new(spec) }
+    }
+
+    fn body(&self) -> &Body {
+        self.source.as_ref().map_or(&self.body, Source::body)
+    }
+
+    /// The rows in memory, to be added to.
+    fn body_mut(&mut self) -> &mut Body {
+        if let Some(source) = self.source.take() {
+            self.body = source.body().clone();
+        }
+        &mut self.body
     }
 
     /// Adds a row about `condition` (`None`: about the whole recording).
@@ -134,17 +207,20 @@ impl Table {
     /// # Panics
     /// When the number of cells is not the number of columns: a mistake in the marker.
     pub fn push(&mut self, condition: Option<u16>, cells: impl IntoIterator<Item = Cell>) {
-        let before = self.cells.len();
-        self.cells.extend(cells);
-        assert_eq!(self.cells.len() - before, self.columns.len(), "cells in a row of table {}", self.spec.name);
-        self.conditions.push(condition);
+        let (name, columns) = (self.spec.name, self.columns.len());
+        let body = self.body_mut();
+        let before = body.cells.len();
+        body.cells.extend(cells);
+        assert_eq!(body.cells.len() - before, columns, "cells in a row of table {name}");
+        body.conditions.push(condition);
     }
 
     /// Appends the rows of a table with the same columns.
     pub fn append(&mut self, mut other: Table) {
         assert_eq!(self.columns.len(), other.columns.len(), "columns of table {}", self.spec.name);
-        self.conditions.append(&mut other.conditions);
-        self.cells.append(&mut other.cells);
+        let (body, other) = (self.body_mut(), other.body_mut());
+        body.conditions.append(&mut other.conditions);
+        body.cells.append(&mut other.cells);
     }
 
     /// The fixed part.
@@ -164,23 +240,24 @@ impl Table {
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.conditions.len()
+        self.source.as_ref().map_or(self.body.conditions.len(), |s| s.rows.len())
     }
 
     /// Whether it has no row.
     pub fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
+        self.len() == 0
     }
 
     /// The rows with their conditions.
     pub fn rows(&self) -> impl Iterator<Item = (Option<u16>, &[Cell])> {
-        self.conditions.iter().copied().zip(self.cells.chunks_exact(self.columns.len()))
+        let body = self.body();
+        body.conditions.iter().copied().zip(body.cells.chunks_exact(self.columns.len()))
     }
 
     /// One cell by row and column name.
     pub fn cell(&self, row: usize, column: &str) -> Option<&Cell> {
         let at = self.columns.iter().position(|c| c.name == column)?;
-        self.cells.chunks_exact(self.columns.len()).nth(row)?.get(at)
+        self.body().cells.chunks_exact(self.columns.len()).nth(row)?.get(at)
     }
 
     /// One text by row and column name; `None` when missing or not a text.
