@@ -49,7 +49,6 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: &[(&TableSpec, &str)] = &[
-        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),

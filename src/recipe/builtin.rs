@@ -50,6 +50,8 @@ pub const BUILTIN: &[Builtin] = &[
         name: "pre-pulse-state",
         about: "What the brain did in the 1.5 s before each TMS pulse",
         text: include_str!("../../recipes/pre-pulse-state.toml"),
+    },
+    Builtin {
         name: "tfr",
         about: "Power and phase locking over time and frequency around events: Morlet wavelets, 4-45 Hz",
         text: include_str!("../../recipes/tfr.toml"),
