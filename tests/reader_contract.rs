@@ -280,7 +280,7 @@ fn what_is_not_a_number_stays_so_and_is_counted() {
 
 #[test]
 fn what_is_refused_by_default_can_be_let_pass_by_name() {
-    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()] };
+    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()], ..OpenOptions::default() };
     let (header, mut folder) = brainvision("INT_16", "VECTORIZED", 3, 40, "");
     let data = edf_data(&folder);
     let header = String::from_utf8(header)

@@ -1,5 +1,6 @@
 //! `check`: build without running.
 
+use super::common::OpenArgs;
 use super::talk::Talk;
 use crate::Result;
 use crate::recipe::Recipe;
@@ -15,11 +16,13 @@ pub(super) struct Args {
     /// Change one key of the recipe
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     let recipe = Recipe::patched(&super::analyse::recipe_text(&args.recipe)?, &args.set)?;
-    let plan = recording::plan(&args.file, &recipe, &Options::default())?;
+    let plan = recording::plan(&args.file, &recipe, &Options { open: args.open.options(), ..Options::default() })?;
     for warning in &plan.warnings {
         talk.warning(&args.file.to_string_lossy(), warning);
     }

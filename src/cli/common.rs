@@ -3,10 +3,12 @@
 use super::talk::Talk;
 use crate::clean::detect::Detect;
 use crate::mark::Site;
+use crate::read::OpenOptions;
 use crate::recipe::{Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
 use crate::run::{Options, identity, output};
 use crate::table::Identity;
+use crate::unit::Rate;
 use crate::{Error, Result, Warning};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// Recordings: BrainVision .vhdr, EDF, BDF
+    /// Recordings: BrainVision .vhdr, EDF, BDF, and with --rate and --unit matrices: NPY, CSV, TSV
     #[arg(required_unless_present = "print_recipe", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Folder for the results
@@ -62,9 +64,6 @@ pub(super) struct Common {
     /// Identity columns from a sheet with a column `recording` and any of subject, session, task, run
     #[arg(long, value_name = "SHEET.csv")]
     join: Option<PathBuf>,
-    /// Let a named defect pass; its code then stands in every output it touched
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
     /// Write text that a spreadsheet would run as a formula as it is
     #[arg(long)]
     csv_raw: bool,
@@ -72,7 +71,34 @@ pub(super) struct Common {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    open: OpenArgs,
+    #[command(flatten)]
     detection: DetectArgs,
+}
+
+/// How files are opened.
+#[derive(Debug, clap::Args)]
+pub(super) struct OpenArgs {
+    /// Let a named defect pass; its code then stands in every output it touched
+    #[arg(long, value_name = "CODE")]
+    lenient: Vec<String>,
+    /// Sampling rate of a matrix (NPY, CSV) that does not state it
+    #[arg(long, value_name = "HZ", value_parser = rate)]
+    rate: Option<Rate>,
+    /// Unit of the samples of a matrix (NPY, CSV)
+    #[arg(long, value_parser = ["uV", "mV", "V", "nV"])]
+    unit: Option<String>,
+}
+
+impl OpenArgs {
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { lenient: self.lenient.clone(), rate: self.rate, unit: self.unit.clone() }
+    }
+}
+
+fn rate(text: &str) -> std::result::Result<Rate, String> {
+    let hz: f64 = text.parse().map_err(|_| "expected a number of Hz".to_owned())?;
+    Rate::from_hz(hz).map_err(|e| e.message().to_owned())
 }
 
 /// How pulses are looked for in the signal.
@@ -167,7 +193,7 @@ impl Common {
             force: self.force,
             options: Options {
                 threads: 1,
-                lenient: self.lenient.clone(),
+                open: self.open.options(),
                 stop: Some(stop_flag()),
                 progress: Some(&progress),
                 ..Options::default()

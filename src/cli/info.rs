@@ -1,7 +1,8 @@
 //! `info`: what a recording holds, without reading its samples.
 
+use super::common::OpenArgs;
 use super::talk::{Talk, harmless};
-use crate::read::probe::{self, OpenOptions};
+use crate::read::probe;
 use crate::run::events;
 use crate::signal::Recording;
 use crate::{Error, Result};
@@ -18,9 +19,8 @@ pub(super) struct Args {
     /// Decode the file a second time with an independent decoder (edfplus; ordinary EDF+C files) and compare
     #[arg(long)]
     verify: bool,
-    /// Let a named defect pass
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
@@ -39,8 +39,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
 }
 
 fn describe(path: &Path, args: &Args, talk: &Talk) -> Result<u8> {
-    let options = OpenOptions { lenient: args.lenient.clone() };
-    let source = probe::open(path, &options).map_err(|e| e.at_path(path))?;
+    let source = probe::open(path, &args.open.options()).map_err(|e| e.at_path(path))?;
     let recording = source.recording();
     let verdict = if args.verify { Some(verify(path)?) } else { None };
     let code = u8::from(verdict.as_ref().is_some_and(|v| v.differs)) * 65;

@@ -27,8 +27,8 @@ const LOOK_S: f64 = 20.0;
 pub struct Options<'a> {
     /// Threads for one recording; results do not depend on it.
     pub threads: usize,
-    /// Codes of defects that may pass.
-    pub lenient: Vec<String>,
+    /// How files are opened: defects that may pass, and what a matrix does not say of itself.
+    pub open: OpenOptions,
     /// Saved models of Fits.
     pub models: Models,
     /// Markers of the caller's own, made for the epochs that the recipe cuts.
@@ -63,7 +63,7 @@ pub struct Analysis {
 /// # Errors
 /// When the file cannot be read or cannot support what the recipe asks.
 pub fn analyse(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Analysis> {
-    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone() });
+    let open = || probe::open(path, &options.open);
     analyse_source(&open, recipe, options).map_err(|e| e.at_path(path))
 }
 
@@ -443,8 +443,7 @@ pub struct Plan {
 /// As [`analyse`] would before its first sample.
 pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan> {
     let plan = || {
-        let open = OpenOptions { lenient: options.lenient.clone() };
-        let mut source = probe::open(path, &open)?;
+        let mut source = probe::open(path, &options.open)?;
         let mut session = settle(&mut *source, recipe)?;
         let pipeline = build(&mut session, options, 1)?;
         Ok(Plan {
