@@ -37,6 +37,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
                     "channels": plan.channels,
                     "conditions": plan.conditions,
                     "epoch_samples": plan.epoch_samples,
+                    "epochs_given": plan.epochs_given,
                     "latency_ms": plan.latency_ms,
                     "memory_bytes": plan.memory_bytes,
                     "waits_for_fit": plan.waits_for_fit,
@@ -56,6 +57,9 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
             )?;
         }
         writeln!(out, "{} channels, events: {}", plan.channels, plan.conditions.join(", "))?;
+        if let Some(n) = plan.epochs_given {
+            writeln!(out, "the recording comes in {n} epochs: they are measured as they are")?;
+        }
         writeln!(
             out,
             "epochs of {} samples; a result is known {:.0} ms after its event",

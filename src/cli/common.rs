@@ -2,9 +2,10 @@
 
 use super::talk::Talk;
 use crate::clean::detect::Detect;
+use crate::clean::match_trials::MatchTrials;
 use crate::mark::Site;
 use crate::read::OpenOptions;
-use crate::recipe::{Line, Names, Recipe};
+use crate::recipe::{EpochPart, FitPart, Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
 use crate::run::{Options, identity, output};
 use crate::table::Identity;
@@ -40,6 +41,9 @@ pub(super) struct Common {
     /// Channels known to be bad: kept in tables, left out of reference, rejection and GMFA
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     bad: Vec<String>,
+    /// As many trials in every condition: surplus ones are dropped, evenly spread
+    #[arg(long)]
+    match_trials: bool,
     /// Stimulated site: m1, dlpfc, parietal, or a TOML file with ROIs and components
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
@@ -134,9 +138,10 @@ impl DetectArgs {
 }
 
 impl Common {
-    /// The recipe's text, patched by the flags.
-    fn recipe(&self, text: &str) -> Result<Recipe> {
+    /// The recipe's text, patched by the flags; those of the command itself are in `patch`.
+    fn recipe(&self, text: &str, patch: impl FnOnce(&mut Recipe) -> Result<()>) -> Result<Recipe> {
         let mut recipe = Recipe::patched(text, &self.set)?;
+        patch(&mut recipe)?;
         if !self.event.is_empty() {
             recipe.cut.event = Some(Names::Many(self.event.clone()));
         }
@@ -162,12 +167,22 @@ impl Common {
         if self.long {
             set_on_markers(&mut recipe, "long", &toml::Value::Boolean(true))?;
         }
+        let matched = |part: &EpochPart| matches!(part, EpochPart::Fit(FitPart::MatchTrials(_)));
+        if self.match_trials && !recipe.epoch.iter().any(matched) {
+            recipe.epoch.push(EpochPart::Fit(FitPart::MatchTrials(MatchTrials::default())));
+        }
         Ok(recipe)
     }
 
-    /// Runs the recipe over the files.
-    pub fn run(&self, text: &str, talk: &Talk, command: Vec<String>) -> Result<u8> {
-        let recipe = self.recipe(text)?;
+    /// Runs the recipe, changed by the flags and by `patch`, over the files.
+    pub fn run(
+        &self,
+        text: &str,
+        patch: impl FnOnce(&mut Recipe) -> Result<()>,
+        talk: &Talk,
+        command: Vec<String>,
+    ) -> Result<u8> {
+        let recipe = self.recipe(text, patch)?;
         if self.print_recipe {
             return super::print(|out| out.write_all(recipe.to_toml().as_bytes()));
         }
@@ -259,8 +274,8 @@ fn site_value(name: &str) -> Result<toml::Value> {
     toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
 }
 
-/// Sets a key on all markers that have it.
-fn set_on_markers(recipe: &mut Recipe, key: &str, value: &toml::Value) -> Result<()> {
+/// Sets a key on all markers that have it, as the flag of that name asks.
+pub(super) fn set_on_markers(recipe: &mut Recipe, key: &str, value: &toml::Value) -> Result<()> {
     match recipe.set_on_markers(key, value)? {
         0 => Err(Error::usage(format!("--{key}: no marker of this recipe has the key `{key}`"))),
         _ => Ok(()),

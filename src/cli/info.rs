@@ -81,11 +81,16 @@ fn as_text(out: &mut dyn Write, path: &Path, recording: &Recording, verdict: Opt
             .map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string())))
             .collect();
         writeln!(out, "            {}", names.join(", "))?;
-        if stream.segments.len() > 1 {
+        if stream.segments.len() > 1 && recording.epoched.is_none() {
             for s in stream.segments.iter().take(20) {
                 writeln!(out, "            segment from sample {} ({} samples) at {} s", s.first, s.length, s.start_s)?;
             }
         }
+    }
+    if let Some(epochs) = &recording.epoched {
+        let ms = |at: i64| recording.main_stream().rate.seconds(at as f64) * 1e3;
+        let (first, last) = (ms(epochs.first), ms(epochs.first + epochs.len as i64 - 1));
+        writeln!(out, "  epochs    {} of {} samples, {first}…{last} ms", epochs.around.len(), epochs.len)?;
     }
     for kind in events::kinds(recording) {
         let every = kind.interval_median_s.map_or_else(String::new, |s| format!(", every {s:.3} s (median)"));
@@ -118,6 +123,9 @@ fn as_json(path: &Path, recording: &Recording, verdict: Option<&Verdict>) -> ser
         "start": recording.start,
         "analysed_stream": recording.main,
         "streams": streams,
+        "epochs": recording.epoched.as_ref().map(|e| json!({
+            "count": e.around.len(), "samples": e.len, "first_sample": e.first,
+        })),
         "events": events::kinds(recording),
         "line_hz": recording.line_hz,
         "warnings": recording.warnings,

@@ -160,6 +160,11 @@ impl Schedule {
         }
     }
 
+    /// Offset of a window's first sample from the sample of what it is cut around.
+    pub fn first(&self) -> i64 {
+        self.first
+    }
+
     /// An event to cut around. Returns `false` when the queue is full.
     pub fn cue(&mut self, event: &Event, condition: u16, onset_s: f64) -> bool {
         if self.due.len() == MAX_PENDING {

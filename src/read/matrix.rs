@@ -138,8 +138,9 @@ impl Header {
         lines.next()?;
         let bytes = lines.line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&lines.line);
         if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") || bytes.contains(&0) {
-            return Err(Error::unsupported("the file is not UTF-8 text (UTF-16, or binary)")
-                .with_hint("save it as CSV UTF-8"));
+            return Err(
+                Error::unsupported("the file is not UTF-8 text (UTF-16, or binary)").with_hint("save it as CSV UTF-8")
+            );
         }
         let separator = [b'\t', b';', b','].into_iter().find(|s| bytes.contains(s)).unwrap_or(b',');
         let fields: Vec<String> = split(bytes, separator).map(|f| visible(decode_text(f).0.trim(), &[]).0).collect();
@@ -218,7 +219,8 @@ impl Numbers {
             let mut count = 0;
             for (at, field) in split(&lines.line, header.separator).enumerate() {
                 count += 1;
-                let value = number(field, header.separator, &mut mark).ok_or_else(|| no_number(lines, at, field, header))?;
+                let value =
+                    number(field, header.separator, &mut mark).ok_or_else(|| no_number(lines, at, field, header))?;
                 match header.time {
                     Some((column, seconds)) if column == at => {
                         if !value.is_finite() {
@@ -299,7 +301,12 @@ impl Times {
     }
 
     /// The rate, told or found, and the stretches without a gap.
-    fn rate_and_segments(mut self, rows: u64, told: Option<Rate>, defects: &mut Defects) -> Result<(Rate, Vec<Segment>)> {
+    fn rate_and_segments(
+        mut self,
+        rows: u64,
+        told: Option<Rate>,
+        defects: &mut Defects,
+    ) -> Result<(Rate, Vec<Segment>)> {
         let refused = |message: String, defects: &mut Defects| -> Result<(Rate, Vec<Segment>)> {
             let Some(rate) = told else {
                 return Err(Error::format(message).with_hint("say the rate with --rate HZ"));
@@ -333,8 +340,7 @@ impl Times {
         }
         let (offset, row) = self.largest_offset(&starts, rate.seconds(1.0))?;
         if offset > JITTER {
-            let message =
-                format!("line {}: the time is {offset:.2} samples off a uniform rate of {rate}", row + 2);
+            let message = format!("line {}: the time is {offset:.2} samples off a uniform rate of {rate}", row + 2);
             return refused(message, defects);
         }
         let origin = starts[0].1;
@@ -345,7 +351,8 @@ impl Times {
             .map(|(&(row, at), end)| Segment { first: Tick(row as i64), length: end - row, start_s: at - origin })
             .collect();
         if segments.len() > 1 {
-            defects.warn("W_CSV_GAPS", format!("the times jump {} time(s): a segment begins there", segments.len() - 1));
+            defects
+                .warn("W_CSV_GAPS", format!("the times jump {} time(s): a segment begins there", segments.len() - 1));
         }
         Ok((rate, segments))
     }

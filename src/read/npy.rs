@@ -44,7 +44,8 @@ pub fn open(mut store: Box<dyn ByteStore>, name: &str, options: &OpenOptions) ->
         defects.warn("W_NPY_TRAILING", format!("{} byte(s) behind the array are left alone", have - want));
     }
     if array.axes_unclear {
-        let message = format!("{} channels of {} samples: the longer axis is taken as time", array.channels, array.samples);
+        let message =
+            format!("{} channels of {} samples: the longer axis is taken as time", array.channels, array.samples);
         defects.warn("W_NPY_AXES", message);
     }
     let range = header.number.range().map(|[lo, hi]| [lo * factor, hi * factor]);
@@ -146,14 +147,17 @@ impl Array {
             },
             _ => {
                 let message = format!("an array of {} axes is not read", header.shape.len());
-                return Err(Error::unsupported(message)
-                    .with_hint("save (channels, samples), or (epochs, channels, samples)"));
+                return Err(
+                    Error::unsupported(message).with_hint("save (channels, samples), or (epochs, channels, samples)")
+                );
             }
         };
         if array.channels > MOST_CHANNELS || array.epochs > MOST_EPOCHS {
-            let message = format!("{} epochs of {} channels are more than any recording has", array.epochs, array.channels);
-            return Err(Error::unsupported(message)
-                .with_hint("save (channels, samples), or (epochs, channels, samples)"));
+            let message =
+                format!("{} epochs of {} channels are more than any recording has", array.epochs, array.channels);
+            return Err(
+                Error::unsupported(message).with_hint("save (channels, samples), or (epochs, channels, samples)")
+            );
         }
         Ok(array)
     }
@@ -331,7 +335,11 @@ mod tests {
         let mut file = b"\x93NUMPY".to_vec();
         file.extend([version, 0]);
         let n = dictionary.len();
-        if version == 1 { file.extend((n as u16).to_le_bytes()) } else { file.extend((n as u32).to_le_bytes()) }
+        if version == 1 {
+            file.extend((n as u16).to_le_bytes())
+        } else {
+            file.extend((n as u32).to_le_bytes())
+        }
         file.extend(dictionary.as_bytes());
         file.extend(data);
         file
@@ -418,7 +426,9 @@ mod tests {
             assert!(error.message().contains(why), "{descr}: {error}");
             assert!(error.hint().is_some_and(|h| h.contains("np.save")), "{error}");
         }
-        for shape in ["()", "(0, 5)", "(2, 2, 2, 2)", "(99999999999, 99999999999)", "(2, -3)", "(2, 3", "(1e3,)", "(2,,3)"] {
+        for shape in
+            ["()", "(0, 5)", "(2, 2, 2, 2)", "(99999999999, 99999999999)", "(2, -3)", "(2, 3", "(1e3,)", "(2,,3)"]
+        {
             assert!(open_bytes(&npy(1, &dict("<f8", "False", shape), &floats(16))).is_err(), "{shape}");
         }
         let cut = open_bytes(&npy(1, &dict("<f8", "False", "(2, 30)"), &floats(59))).err().unwrap();

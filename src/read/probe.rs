@@ -39,9 +39,8 @@ impl OpenOptions {
     /// # Errors
     /// When it was not told.
     pub(super) fn told_rate(&self) -> Result<Rate> {
-        self.rate.ok_or_else(|| {
-            Error::usage("the file does not state a sampling rate").with_hint("say it with --rate HZ")
-        })
+        self.rate
+            .ok_or_else(|| Error::usage("the file does not state a sampling rate").with_hint("say it with --rate HZ"))
     }
 }
 

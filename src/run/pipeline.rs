@@ -75,6 +75,10 @@ impl Pipeline {
             threads,
             ..BuildContext::default()
         };
+        problems.enter("stream");
+        if input.epoched.is_some() && !recipe.stream.is_empty() {
+            problems.add("", "the input comes in epochs: Stages would run across their edges");
+        }
         problems.enter("input");
         if !(0.0..=MOST_LATE_MS).contains(&recipe.input.late_ms) {
             problems.add("late_ms", format!("{} is not between 0 and {MOST_LATE_MS}", recipe.input.late_ms));
@@ -111,7 +115,14 @@ impl Pipeline {
             return Err(Error::usage("the recipe's stream could not be built"));
         };
 
-        let (trigger, first, len) = cut(recipe, &out, &mut problems);
+        // epochs from elsewhere are cut where they begin, whatever lies at their time 0
+        let (trigger, offset, first, len) = match &input.epoched {
+            Some(epochs) => (Trigger::Event, 0, epochs.first, epochs.len),
+            None => {
+                let (trigger, first, len) = cut(recipe, &out, &mut problems);
+                (trigger, first, first, len)
+            }
+        };
         let info = EpochInfo {
             clock: out.clock,
             channels: input.info.channels.clone(),
@@ -151,7 +162,7 @@ impl Pipeline {
             pulses,
             bridged_ticks,
             fronts,
-            schedule: Schedule::new(out.clock, trigger, first, len),
+            schedule: Schedule::new(out.clock, trigger, offset, len),
             epochs,
             stage_reports: notes,
             finished: false,
@@ -219,7 +230,8 @@ impl Pipeline {
             }
         }
         if let Some(condition) = self.conditions.iter().position(|(name, _)| *name == event.name) {
-            let onset_s = self.input.seconds_at(event.tick.0 as f64 + event.fraction);
+            let before = (self.schedule.first() - self.epochs.info.first) as f64 / self.epochs.info.rate_hz();
+            let onset_s = self.input.seconds_at(event.tick.0 as f64 + event.fraction) + before;
             if self.seen_events.len() < self.seen_events.capacity() {
                 self.seen_events.push((condition as u16, onset_s));
             }
@@ -283,7 +295,7 @@ impl Pipeline {
             }
             if reason.is_none() {
                 let epoch = &mut self.epochs.epoch;
-                let from = epoch.clock.nearest_sample(epoch.event.tick) + epoch.first;
+                let from = epoch.clock.nearest_sample(epoch.event.tick) + self.schedule.first();
                 self.fronts.iter().for_each(|f| f.holes.put_back(epoch, from, f.channels.start));
             }
             self.epochs.take(reason);
@@ -502,7 +514,7 @@ fn behind(
 /// The events that are cut around: those of the input that `cut.event` names. `auto` must have been settled before,
 /// unless there is just one.
 fn conditions(recipe: &Recipe, input: &Input) -> Result<Vec<(EventName, String)>> {
-    if recipe.cut.every_ms.is_some() {
+    if recipe.cut.every_ms.is_some() && input.epoched.is_none() {
         return Ok(vec![(EventName(u32::MAX), String::new())]);
     }
     let Some(wanted) = &recipe.cut.event else {
