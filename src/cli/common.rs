@@ -26,7 +26,7 @@ pub(super) struct Common {
     /// Print one table as CSV on stdout instead; no folder is written
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     table: Option<String>,
-    /// Cut around events of this name (repeatable; * and ? stand for any text, any character)
+    /// Cut around events of this name, or by the clock while they last (repeatable; * and ? stand for any text, any character)
     #[arg(long, value_name = "NAME")]
     event: Vec<String>,
     /// Cut around pulses found in the signal
@@ -143,7 +143,13 @@ impl Common {
         let mut recipe = Recipe::patched(text, &self.set)?;
         patch(&mut recipe)?;
         if !self.event.is_empty() {
-            recipe.cut.event = Some(Names::Many(self.event.clone()));
+            // by the clock, but only where these events last
+            let by_clock = recipe.cut.every_ms.is_some();
+            let names = if by_clock { &mut recipe.cut.within } else { &mut recipe.cut.event };
+            *names = Some(Names::Many(self.event.clone()));
+        }
+        if self.detect && recipe.cut.every_ms.is_some() {
+            return Err(Error::usage("--detect: this recipe cuts by the clock, not around pulses"));
         }
         if self.detect {
             recipe.cut.event = Some(Names::one("detect"));

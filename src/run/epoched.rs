@@ -32,7 +32,7 @@ pub(super) fn settle(
         }
     }
     let all = names.clone();
-    if let Some(wanted) = recipe.cut.event.as_ref().filter(|e| !e.is("auto")) {
+    if let Some(wanted) = recipe.cut.within.as_ref().or(recipe.cut.event.as_ref()).filter(|e| !e.is("auto")) {
         if wanted.is("detect") {
             return Err(Error::data("the recording comes in epochs: nothing is cut around pulses in the signal")
                 .with_hint("choose among its epochs with --event NAME"));
