@@ -98,7 +98,7 @@ fn law_5_windows_within_events() {
     lab.events.iter_mut().step_by(3).for_each(|e| e.duration_s = 0.7);
     let recipe = common::clocked();
     let batch = analyse_source(&|| Ok(lab.source()), &recipe, &options(1)).unwrap();
-    let mut random = Lcg(9);
+    let mut random = common::Lcg(9);
     for (late, most) in [(0, 700), (20, 300), (20, 1)] {
         let live = live(&lab, &recipe, late, |_| 1 + random.below(most));
         common::same(&batch.tables, &live, &format!("{late} ms late, blocks up to {most}"));
