@@ -856,3 +856,105 @@ fn an_interrupted_run_says_what_is_done() {
     assert!(!failures.is_empty() && failures.len() < 500, "{} interrupted", failures.len());
     assert!(files(&out).keys().all(|name| !name.contains(".stimkit-")), "a temporary file is left");
 }
+
+/// A recipe file in a fresh folder.
+fn recipe_file(text: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_string_lossy().into_owned();
+    (folder, path)
+}
+
+const MATRIX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/matrix");
+
+#[test]
+fn matrices_need_a_rate_and_a_unit() {
+    let (epochs, csv) = (format!("{MATRIX}/epochs_f8.npy"), format!("{MATRIX}/comma.csv"));
+    for command in [&["info"][..], &["events"], &["tep", "--table", "tep"], &["check", "tep"]] {
+        stimkit(&[command, &[&epochs, "--unit", "uV"]].concat()).code(64).says(&["--rate"]);
+        stimkit(&[command, &[&epochs, "--rate", "250"]].concat()).code(64).says(&["--unit"]);
+    }
+    stimkit(&["info", &epochs, "--rate", "250", "--unit", "furlong"]).code(64).says(&["--unit"]);
+    stimkit(&["info", &epochs, "--rate", "0", "--unit", "uV"]).code(64).says(&["--rate"]);
+    let told = stimkit(&["info", &epochs, "--rate", "250", "--unit", "uV"]).code(0).out;
+    assert!(told.contains("5 of 40 samples, 0…156 ms") && told.contains("250 Hz"), "{told}");
+    assert!(stimkit(&["info", &csv, "--unit", "mV"]).code(0).out.contains("250 Hz"), "the rate is in the times");
+    stimkit(&["info", &format!("{MATRIX}/archive.npz")]).code(65).says(&["np.save"]);
+    let needless = stimkit(&["info", "plain.vhdr", "--rate", "5"]).code(0).err;
+    assert!(needless.contains("W_RATE_NOT_NEEDED"), "{needless}");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.vhdr").to_string_lossy().into_owned();
+    stimkit(&["convert", &csv, "-o", &out, "--unit", "mV"]).code(0);
+    assert!(stimkit(&["info", &out]).code(0).out.contains("C3 [uV]"));
+}
+
+#[test]
+fn epochs_from_elsewhere_are_measured_as_they_are() {
+    let epochs = format!("{MATRIX}/epochs_f8.npy");
+    let (_folder, recipe) = recipe_file(
+        "[[stream]]\nuse = 'decimate'\nto_hz = 50\n[cut]\nevery_ms = 100\n[[epoch]]\nuse = 'baseline'\nwindow_ms = [0, 40]\n\
+         [[marker]]\nuse = 'tep'\n",
+    );
+    let run = |command: &[&str], more: &[&str]| {
+        stimkit(&[command, &[&recipe, &epochs, "--rate", "250", "--unit", "uV"], more].concat())
+    };
+    run(&["run"], &["--table", "tep"]).code(65).says(&["--channels"]);
+    let all = ["--channels", "ch*", "--table", "tep"];
+    let ran = run(&["run"], &all).code(0);
+    assert!(ran.err.contains("W_EPOCHED") && ran.err.contains("decimate"), "{}", ran.err);
+    let rows = rows(&ran.out);
+    assert_eq!(
+        (rows.len(), &*rows[0]["condition"], &*rows[39]["time_ms"], &*rows[0]["n_trials"]),
+        (40, "epoch", "156", "5")
+    );
+    run(&["run"], &[&all[..], &["--set", "epoch[0].window_ms=[-100, 0]"]].concat()).code(65).says(&[
+        "epoch[0].window_ms",
+        "leaves the epoch",
+        "--set 'epoch[0].window_ms=[0, 156]'",
+    ]);
+    run(&["run"], &[&all[..], &["--event", "epoxh"]].concat()).code(65).says(&["epoch"]);
+    let told = run(&["check"], &["--set", "input.channels='ch*'"]).code(0);
+    assert!(told.err.contains("W_EPOCHED"), "{}", told.err);
+    assert!(told.out.contains("comes in 5 epochs") && told.out.contains("40 samples"), "{}", told.out);
+}
+
+#[test]
+fn conditions_get_as_many_trials_on_request() {
+    let args = ["two.vhdr", "--event", "S*", "--set", "epoch.reject.max_ptp_uv=1e6", "--set", "input.pulses='S*'"];
+    let kept = |args: &[&str]| {
+        let rows = table("trials", args);
+        ["S  1", "S  2"].map(|name| rows.iter().filter(|r| r["condition"] == name && r["kept"] == "1").count())
+    };
+    let [a, b] = kept(&args);
+    assert!(a != b && a.min(b) > 1, "{a} {b}: the test needs conditions of different size");
+    let matched = [&args[..], &["--match-trials"]].concat();
+    assert_eq!(kept(&matched), [a.min(b); 2]);
+    let reasons = column(&table("trials", &matched), "reason");
+    assert_eq!(reasons.iter().filter(|r| *r == "matched").count(), a.abs_diff(b));
+    assert!(stimkit(&["tep", "--match-trials", "--print-recipe"]).code(0).out.contains("use = \"match-trials\""));
+}
+
+#[test]
+fn spectral_verbs_patch_their_recipe() {
+    let (_folder, recipe) = recipe_file("[cut]\nwindow_ms = [-500, 500]\n[[marker]]\nuse = 'tep'\n");
+    for verb in ["power", "tfr", "connectivity"] {
+        let out = stimkit(&[verb, "--recipe", &recipe, "--every", "2000", "--print-recipe"]).code(0).out;
+        assert!(out.contains("every_ms = 2000") && !out.contains("window_ms"), "{out}");
+        for (flags, key) in [(&["--full"][..], "`full`"), (&["--bands", "alpha=8-13,low=1.25-4"], "`bands_hz`")] {
+            stimkit(&[&[verb, "--recipe", &recipe, "--print-recipe"], flags].concat()).code(64).says(&[key]);
+        }
+        for wrong in ["alpha", "alpha=8", "alpha=13-8", "=1-2", "alpha=a-b"] {
+            stimkit(&[verb, "--recipe", &recipe, "--bands", wrong, "--print-recipe"]).code(64).says(&["NAME=LO-HI"]);
+        }
+    }
+    for (flags, said) in [
+        (&["--seeds", "C3"][..], "`seeds`"),
+        (&["--pairs", "C3:C4,Fz:Cz"], "`pairs`"),
+        (&["--measures", "coh,plv"], "`measures`"),
+        (&["--pairs", "C3"], "C3:C4"),
+        (&["--pairs", "C3:C4", "--seeds", "C3"], "cannot be used"),
+    ] {
+        stimkit(&[&["connectivity", "--recipe", &recipe, "--print-recipe"], flags].concat()).code(64).says(&[said]);
+    }
+}

@@ -91,6 +91,30 @@ fn law_5_batch_is_live() {
     }
 }
 
+/// Law 5, for windows by the clock inside the stretches that events begin: late events too, and a gap.
+#[test]
+fn law_5_windows_within_events() {
+    let mut lab = lab(9, 1000.0, 14.0, 7).with_gap(8000, 3.0);
+    lab.events.iter_mut().step_by(3).for_each(|e| e.duration_s = 0.7);
+    let recipe = common::clocked();
+    let batch = analyse_source(&|| Ok(lab.source()), &recipe, &options(1)).unwrap();
+    let mut random = common::Lcg(9);
+    for (late, most) in [(0, 700), (20, 300), (20, 1)] {
+        let live = live(&lab, &recipe, late, |_| 1 + random.below(most));
+        common::same(&batch.tables, &live, &format!("{late} ms late, blocks up to {most}"));
+    }
+    let trials = common::table(&batch.tables, "trials");
+    let at: Vec<f64> = (0..trials.len()).filter_map(|r| trials.number(r, "sample")).collect();
+    let starts = |e: &Event| at.contains(&(e.tick.0 as f64));
+    assert!(lab.events.iter().filter(|e| e.tick.0 + 300 < 8000).all(starts), "every stretch begins with a window");
+    for event in lab.events.iter().filter(|e| e.duration_s > 0.0) {
+        let after = (event.tick.0 + 700 - 249) as f64..(event.tick.0 + 1000) as f64;
+        assert!(!at.iter().any(|t| after.contains(t)), "a window behind the end of its event");
+    }
+    assert!(!at.iter().any(|t| (7751.0..8000.0).contains(t)), "a window over the gap");
+    assert_eq!(batch.trials.1 as usize, trials.len());
+}
+
 /// Law 6. 1, 2 or 8 threads: identical bytes.
 #[test]
 fn law_6_threads_do_not_matter() {

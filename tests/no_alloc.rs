@@ -98,3 +98,8 @@ fn law_3_a_million_blocks_without_an_allocation() {
 fn law_3_zero_phase_and_odd_sizes() {
     assert_eq!(push_blocks(&common::quick("tep-1hz"), 2_000, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
 }
+
+#[test]
+fn law_3_windows_within_events() {
+    assert_eq!(push_blocks(&common::clocked(), 20_000, |i| [1, 7, 400, 64, 513][i as usize % 5]), 0);
+}

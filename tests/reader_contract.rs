@@ -10,10 +10,10 @@ mod files;
 use counting::measure;
 use files::{Signal, brainvision, digital, edf, tal};
 use stimkit::flow::{Source, read_all};
-use stimkit::read::bytes::{MemoryFolder, MemoryStore};
+use stimkit::read::bytes::{FileStore, MemoryFolder, MemoryStore};
 use stimkit::read::{FileSource, MemorySource, OpenOptions};
 use stimkit::signal::Block;
-use stimkit::unit::Unit;
+use stimkit::unit::{Rate, Unit};
 use stimkit::{ErrorKind, Result};
 
 #[global_allocator]
@@ -25,6 +25,24 @@ fn open_edf(bytes: &[u8]) -> Result<FileSource> {
 
 fn open_bv(header: &[u8], folder: &MemoryFolder) -> Result<FileSource> {
     stimkit::read::brainvision::open(header, folder, "a", &OpenOptions::default())
+}
+
+/// What matrices do not say of themselves.
+fn told() -> OpenOptions {
+    let rate = Some(Rate::new(250, 1).unwrap());
+    OpenOptions { rate, unit: Some("uV".to_owned()), ..OpenOptions::default() }
+}
+
+fn open_npy(bytes: &[u8]) -> Result<FileSource> {
+    stimkit::read::npy::open(Box::new(MemoryStore::new(bytes)), "x", &told())
+}
+
+fn open_csv(bytes: &[u8]) -> Result<FileSource> {
+    stimkit::read::matrix::open(FileStore::spool(bytes)?, "x", &told())
+}
+
+fn matrix(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/fixtures/matrix/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 fn small_edf() -> Vec<u8> {
@@ -63,6 +81,12 @@ fn sources() -> Vec<(&'static str, Box<dyn Source>)> {
     ] {
         let (header, folder) = brainvision(format, orientation, channels, samples, extra);
         all.push((name, Box::new(open_bv(&header, &folder).unwrap())));
+    }
+    for name in ["i2.npy", "f4_big_fortran.npy", "epochs_f8.npy", "epochs_f8_fortran.npy", "one_channel_i4.npy"] {
+        all.push((name, Box::new(open_npy(&matrix(name)).unwrap())));
+    }
+    for name in ["comma.csv", "tab.tsv", "semicolon.csv"] {
+        all.push((name, Box::new(open_csv(&matrix(name)).unwrap())));
     }
     let mut edf = open_edf(&gappy_edf()).unwrap();
     let mut rows = Vec::new();
@@ -182,6 +206,49 @@ fn samples_times_and_events_are_what_was_written() {
 }
 
 #[test]
+fn matrices_hold_what_numpy_and_pandas_wrote() {
+    for (name, channels, factor) in [
+        ("i2.npy", 3, 1.0),
+        ("f4_big_fortran.npy", 3, 1.0),
+        ("epochs_f8.npy", 3, 1.0),
+        ("epochs_f8_fortran.npy", 3, 1.0),
+        ("one_channel_i4.npy", 1, 1.0),
+        ("comma.csv", 3, 1.0),
+        ("tab.tsv", 3, 1.0),
+        ("semicolon.csv", 3, 0.1),
+    ] {
+        let bytes = matrix(name);
+        let mut source = if name.ends_with("npy") { open_npy(&bytes) } else { open_csv(&bytes) }.unwrap();
+        let recording = source.recording().clone();
+        let rows = read_all(&mut source, channels, 64).unwrap();
+        for (c, row) in rows.iter().enumerate() {
+            for (i, x) in row.iter().enumerate() {
+                let want = f64::from(digital(c, i)) * factor;
+                let hole = name.ends_with("sv") && c == 0 && i == 10;
+                assert!(if hole { x.is_nan() } else { (x - want).abs() < 1e-12 * want.abs() }, "{name} {c} {i}: {x}");
+            }
+        }
+        let segments = recording.main_stream().segments.len();
+        match name {
+            "comma.csv" => {
+                assert_eq!((segments, recording.main_stream().segments[1].start_s), (2, 2.48));
+                assert_eq!(recording.main_stream().channels[0].name, "Fz");
+            }
+            name if name.starts_with("epochs") => {
+                assert_eq!((segments, recording.epoched.unwrap().len), (5, 40));
+            }
+            _ => assert_eq!((segments, recording.epoched), (1, None), "{name}"),
+        }
+    }
+    for (name, why) in [("objects.npy", "pickled"), ("records.npy", "structured")] {
+        assert!(open_npy(&matrix(name)).err().unwrap().message().contains(why));
+    }
+    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/matrix/archive.npz");
+    let refused = stimkit::read::open(archive.as_ref(), &told()).err().unwrap();
+    assert!(refused.to_string().contains("np.save"), "{refused}");
+}
+
+#[test]
 fn biosemi_triggers_are_the_low_sixteen_bits() {
     let mut bytes = bdf();
     // The Status row of record 1: rest at 0x01FF00, 255 from its sample 5 on for 3 samples.
@@ -230,6 +297,10 @@ fn a_file_cut_anywhere_is_refused_or_read_up_to_the_cut_with_a_warning() {
             }
         }
         assert!(partly > 100, "{partly}");
+    }
+    for name in ["i2.npy", "epochs_f8.npy", "f4_big_fortran.npy"] {
+        let bytes = matrix(name);
+        assert!((0..bytes.len()).all(|end| open_npy(&bytes[..end]).is_err()), "{name}: a cut array was read");
     }
     for orientation in ["MULTIPLEXED", "VECTORIZED"] {
         let (header, mut folder) = brainvision("INT_16", orientation, 2, 40, "");
@@ -280,7 +351,7 @@ fn what_is_not_a_number_stays_so_and_is_counted() {
 
 #[test]
 fn what_is_refused_by_default_can_be_let_pass_by_name() {
-    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()] };
+    let lenient = |code: &str| OpenOptions { lenient: vec![code.to_owned()], ..OpenOptions::default() };
     let (header, mut folder) = brainvision("INT_16", "VECTORIZED", 3, 40, "");
     let data = edf_data(&folder);
     let header = String::from_utf8(header)
@@ -380,6 +451,16 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
         folder.0.insert("a.vmrk".to_owned(), MemoryStore::new(markers));
         let (result, peak) = measure(|| outcome(open_bv(&header, &folder)));
         note(peak, result.is_ok());
+    }
+    for name in ["i2.npy", "epochs_f8.npy", "comma.csv", "semicolon.csv"] {
+        let whole = matrix(name);
+        for _ in 0..1000 * times {
+            let mut bytes = whole.clone();
+            random.mutate(&mut bytes, 160);
+            let open = if name.ends_with("npy") { open_npy } else { open_csv };
+            let (result, peak) = measure(|| outcome(open(&bytes)));
+            note(peak, result.is_ok());
+        }
     }
     assert!(read > 1000 && refused > 1000, "{read} read, {refused} refused: the mutations are too tame or too wild");
 }

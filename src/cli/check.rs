@@ -1,5 +1,6 @@
 //! `check`: build without running.
 
+use super::common::OpenArgs;
 use super::talk::Talk;
 use crate::Result;
 use crate::recipe::Recipe;
@@ -15,11 +16,13 @@ pub(super) struct Args {
     /// Change one key of the recipe
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     let recipe = Recipe::patched(&super::analyse::recipe_text(&args.recipe)?, &args.set)?;
-    let plan = recording::plan(&args.file, &recipe, &Options::default())?;
+    let plan = recording::plan(&args.file, &recipe, &Options { open: args.open.options(), ..Options::default() })?;
     for warning in &plan.warnings {
         talk.warning(&args.file.to_string_lossy(), warning);
     }
@@ -34,6 +37,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
                     "channels": plan.channels,
                     "conditions": plan.conditions,
                     "epoch_samples": plan.epoch_samples,
+                    "epochs_given": plan.epochs_given,
                     "latency_ms": plan.latency_ms,
                     "memory_bytes": plan.memory_bytes,
                     "waits_for_fit": plan.waits_for_fit,
@@ -53,6 +57,9 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
             )?;
         }
         writeln!(out, "{} channels, events: {}", plan.channels, plan.conditions.join(", "))?;
+        if let Some(n) = plan.epochs_given {
+            writeln!(out, "the recording comes in {n} epochs: they are measured as they are")?;
+        }
         writeln!(
             out,
             "epochs of {} samples; a result is known {:.0} ms after its event",

@@ -2,11 +2,14 @@
 
 use super::talk::Talk;
 use crate::clean::detect::Detect;
+use crate::clean::match_trials::MatchTrials;
 use crate::mark::Site;
-use crate::recipe::{Line, Names, Recipe};
+use crate::read::OpenOptions;
+use crate::recipe::{EpochPart, FitPart, Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
 use crate::run::{Options, identity, output};
 use crate::table::Identity;
+use crate::unit::Rate;
 use crate::{Error, Result, Warning};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// Recordings: BrainVision .vhdr, EDF, BDF
+    /// Recordings: BrainVision .vhdr, EDF, BDF, and with --rate and --unit matrices: NPY, CSV, TSV
     #[arg(required_unless_present = "print_recipe", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Folder for the results
@@ -23,7 +26,7 @@ pub(super) struct Common {
     /// Print one table as CSV on stdout instead; no folder is written
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     table: Option<String>,
-    /// Cut around events of this name (repeatable; * and ? stand for any text, any character)
+    /// Cut around events of this name, or by the clock while they last (repeatable; * and ? stand for any text, any character)
     #[arg(long, value_name = "NAME")]
     event: Vec<String>,
     /// Cut around pulses found in the signal
@@ -38,6 +41,9 @@ pub(super) struct Common {
     /// Channels known to be bad: kept in tables, left out of reference, rejection and GMFA
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     bad: Vec<String>,
+    /// As many trials in every condition: surplus ones are dropped, evenly spread
+    #[arg(long)]
+    match_trials: bool,
     /// Stimulated site: m1, dlpfc, parietal, or a TOML file with ROIs and components
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
@@ -62,9 +68,6 @@ pub(super) struct Common {
     /// Identity columns from a sheet with a column `recording` and any of subject, session, task, run
     #[arg(long, value_name = "SHEET.csv")]
     join: Option<PathBuf>,
-    /// Let a named defect pass; its code then stands in every output it touched
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
     /// Write text that a spreadsheet would run as a formula as it is
     #[arg(long)]
     csv_raw: bool,
@@ -72,7 +75,34 @@ pub(super) struct Common {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    open: OpenArgs,
+    #[command(flatten)]
     detection: DetectArgs,
+}
+
+/// How files are opened.
+#[derive(Debug, clap::Args)]
+pub(super) struct OpenArgs {
+    /// Let a named defect pass; its code then stands in every output it touched
+    #[arg(long, value_name = "CODE")]
+    lenient: Vec<String>,
+    /// Sampling rate of a matrix (NPY, CSV) that does not state it
+    #[arg(long, value_name = "HZ", value_parser = rate)]
+    rate: Option<Rate>,
+    /// Unit of the samples of a matrix (NPY, CSV)
+    #[arg(long, value_parser = ["uV", "mV", "V", "nV"])]
+    unit: Option<String>,
+}
+
+impl OpenArgs {
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { lenient: self.lenient.clone(), rate: self.rate, unit: self.unit.clone() }
+    }
+}
+
+fn rate(text: &str) -> std::result::Result<Rate, String> {
+    let hz: f64 = text.parse().map_err(|_| "expected a number of Hz".to_owned())?;
+    Rate::from_hz(hz).map_err(|e| e.message().to_owned())
 }
 
 /// How pulses are looked for in the signal.
@@ -108,11 +138,18 @@ impl DetectArgs {
 }
 
 impl Common {
-    /// The recipe's text, patched by the flags.
-    fn recipe(&self, text: &str) -> Result<Recipe> {
+    /// The recipe's text, patched by the flags; those of the command itself are in `patch`.
+    fn recipe(&self, text: &str, patch: impl FnOnce(&mut Recipe) -> Result<()>) -> Result<Recipe> {
         let mut recipe = Recipe::patched(text, &self.set)?;
+        patch(&mut recipe)?;
         if !self.event.is_empty() {
-            recipe.cut.event = Some(Names::Many(self.event.clone()));
+            // by the clock, but only where these events last
+            let by_clock = recipe.cut.every_ms.is_some();
+            let names = if by_clock { &mut recipe.cut.within } else { &mut recipe.cut.event };
+            *names = Some(Names::Many(self.event.clone()));
+        }
+        if self.detect && recipe.cut.every_ms.is_some() {
+            return Err(Error::usage("--detect: this recipe cuts by the clock, not around pulses"));
         }
         if self.detect {
             recipe.cut.event = Some(Names::one("detect"));
@@ -136,12 +173,22 @@ impl Common {
         if self.long {
             set_on_markers(&mut recipe, "long", &toml::Value::Boolean(true))?;
         }
+        let matched = |part: &EpochPart| matches!(part, EpochPart::Fit(FitPart::MatchTrials(_)));
+        if self.match_trials && !recipe.epoch.iter().any(matched) {
+            recipe.epoch.push(EpochPart::Fit(FitPart::MatchTrials(MatchTrials::default())));
+        }
         Ok(recipe)
     }
 
-    /// Runs the recipe over the files.
-    pub fn run(&self, text: &str, talk: &Talk, command: Vec<String>) -> Result<u8> {
-        let recipe = self.recipe(text)?;
+    /// Runs the recipe, changed by the flags and by `patch`, over the files.
+    pub fn run(
+        &self,
+        text: &str,
+        patch: impl FnOnce(&mut Recipe) -> Result<()>,
+        talk: &Talk,
+        command: Vec<String>,
+    ) -> Result<u8> {
+        let recipe = self.recipe(text, patch)?;
         if self.print_recipe {
             return super::print(|out| out.write_all(recipe.to_toml().as_bytes()));
         }
@@ -167,7 +214,7 @@ impl Common {
             force: self.force,
             options: Options {
                 threads: 1,
-                lenient: self.lenient.clone(),
+                open: self.open.options(),
                 stop: Some(stop_flag()),
                 progress: Some(&progress),
                 ..Options::default()
@@ -233,8 +280,8 @@ fn site_value(name: &str) -> Result<toml::Value> {
     toml::Value::try_from(site).map_err(|e| Error::usage(e.to_string()).at_path(path))
 }
 
-/// Sets a key on all markers that have it.
-fn set_on_markers(recipe: &mut Recipe, key: &str, value: &toml::Value) -> Result<()> {
+/// Sets a key on all markers that have it, as the flag of that name asks.
+pub(super) fn set_on_markers(recipe: &mut Recipe, key: &str, value: &toml::Value) -> Result<()> {
     match recipe.set_on_markers(key, value)? {
         0 => Err(Error::usage(format!("--{key}: no marker of this recipe has the key `{key}`"))),
         _ => Ok(()),

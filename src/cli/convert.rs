@@ -1,8 +1,9 @@
 //! `convert`: a recording as BrainVision float32.
 
+use super::common::OpenArgs;
 use super::talk::Talk;
 use crate::flow::Source;
-use crate::read::probe::{self, OpenOptions};
+use crate::read::probe;
 use crate::signal::Block;
 use crate::write::brainvision::{BrainVisionWriter, Encoding};
 use crate::{Error, ErrorKind, Result};
@@ -21,9 +22,8 @@ pub(super) struct Args {
     /// Overwrite
     #[arg(long)]
     force: bool,
-    /// Let a named defect pass
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
@@ -32,8 +32,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     if targets(&args.out).iter().any(|t| same(t)) {
         return Err(Error::usage("would overwrite the recording that is read").at_path(&args.out));
     }
-    let options = OpenOptions { lenient: args.lenient.clone() };
-    let mut source = probe::open(&args.file, &options).map_err(|e| e.at_path(&args.file))?;
+    let mut source = probe::open(&args.file, &args.open.options()).map_err(|e| e.at_path(&args.file))?;
     for warning in &source.recording().warnings {
         talk.warning(&args.file.to_string_lossy(), warning);
     }

@@ -1,9 +1,9 @@
 //! `events`: what happened when, and whether pulses in the signal agree.
 
-use super::common::DetectArgs;
+use super::common::{DetectArgs, OpenArgs};
 use super::talk::Talk;
 use crate::clean::detect;
-use crate::read::probe::{self, OpenOptions};
+use crate::read::probe;
 use crate::run::events::{self, EVENT_LIST, EVENTS};
 use crate::run::{identity, output};
 use crate::signal::ChannelKind;
@@ -26,9 +26,8 @@ pub(super) struct Args {
     /// Channels to look for pulses in (names or globs); default: all EEG channels, else all voltages
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     channels: Vec<String>,
-    /// Let a named defect pass
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
     #[command(flatten)]
     detection: DetectArgs,
 }
@@ -55,8 +54,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
 
 fn of_file(path: &Path, args: &Args, talk: &Talk) -> Result<Table> {
     let located = |e: Error| e.at_path(path);
-    let options = OpenOptions { lenient: args.lenient.clone() };
-    let mut source = probe::open(path, &options).map_err(located)?;
+    let mut source = probe::open(path, &args.open.options()).map_err(located)?;
     let recording = source.recording().clone();
     for warning in &recording.warnings {
         talk.warning(&recording.name, warning);

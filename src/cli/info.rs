@@ -1,7 +1,8 @@
 //! `info`: what a recording holds, without reading its samples.
 
+use super::common::OpenArgs;
 use super::talk::{Talk, harmless};
-use crate::read::probe::{self, OpenOptions};
+use crate::read::probe;
 use crate::run::events;
 use crate::signal::Recording;
 use crate::{Error, Result};
@@ -18,9 +19,8 @@ pub(super) struct Args {
     /// Decode the file a second time with an independent decoder (edfplus; ordinary EDF+C files) and compare
     #[arg(long)]
     verify: bool,
-    /// Let a named defect pass
-    #[arg(long, value_name = "CODE")]
-    lenient: Vec<String>,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
@@ -39,8 +39,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
 }
 
 fn describe(path: &Path, args: &Args, talk: &Talk) -> Result<u8> {
-    let options = OpenOptions { lenient: args.lenient.clone() };
-    let source = probe::open(path, &options).map_err(|e| e.at_path(path))?;
+    let source = probe::open(path, &args.open.options()).map_err(|e| e.at_path(path))?;
     let recording = source.recording();
     let verdict = if args.verify { Some(verify(path)?) } else { None };
     let code = u8::from(verdict.as_ref().is_some_and(|v| v.differs)) * 65;
@@ -82,11 +81,16 @@ fn as_text(out: &mut dyn Write, path: &Path, recording: &Recording, verdict: Opt
             .map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string())))
             .collect();
         writeln!(out, "            {}", names.join(", "))?;
-        if stream.segments.len() > 1 {
+        if stream.segments.len() > 1 && recording.epoched.is_none() {
             for s in stream.segments.iter().take(20) {
                 writeln!(out, "            segment from sample {} ({} samples) at {} s", s.first, s.length, s.start_s)?;
             }
         }
+    }
+    if let Some(epochs) = &recording.epoched {
+        let ms = |at: i64| recording.main_stream().rate.seconds(at as f64) * 1e3;
+        let (first, last) = (ms(epochs.first), ms(epochs.first + epochs.len as i64 - 1));
+        writeln!(out, "  epochs    {} of {} samples, {first}…{last} ms", epochs.around.len(), epochs.len)?;
     }
     for kind in events::kinds(recording) {
         let every = kind.interval_median_s.map_or_else(String::new, |s| format!(", every {s:.3} s (median)"));
@@ -119,6 +123,9 @@ fn as_json(path: &Path, recording: &Recording, verdict: Option<&Verdict>) -> ser
         "start": recording.start,
         "analysed_stream": recording.main,
         "streams": streams,
+        "epochs": recording.epoched.as_ref().map(|e| json!({
+            "count": e.around.len(), "samples": e.len, "first_sample": e.first,
+        })),
         "events": events::kinds(recording),
         "line_hz": recording.line_hz,
         "warnings": recording.warnings,

@@ -45,6 +45,12 @@ enum Command {
     Events(events::Args),
     /// TMS-evoked potentials
     Tep(analyse::TepArgs),
+    /// Oscillatory power: spectra, bands, aperiodic part, individual alpha frequency
+    Power(analyse::PowerArgs),
+    /// Time-frequency: power changes and inter-trial coherence
+    Tfr(analyse::TfrArgs),
+    /// Spectral and envelope connectivity: all pairs, seeds or chosen pairs
+    Connectivity(analyse::ConnectivityArgs),
     /// Any analysis described by a TOML recipe (a file, or the name of a built-in one)
     Run(analyse::RunArgs),
     /// List the built-in recipes, or print one
@@ -101,6 +107,9 @@ fn dispatch(command: Command, talk: &Talk, line: Vec<String>) -> Result<u8> {
         Command::Info(args) => info::run(&args, talk),
         Command::Events(args) => events::run(&args, talk),
         Command::Tep(args) => analyse::tep(&args, talk, line),
+        Command::Power(args) => analyse::power(&args, talk, line),
+        Command::Tfr(args) => analyse::tfr(&args, talk, line),
+        Command::Connectivity(args) => analyse::connectivity(&args, talk, line),
         Command::Run(args) => analyse::run(&args, talk, line),
         Command::Recipe { name: None } => {
             print(|out| BUILTIN.iter().try_for_each(|b| writeln!(out, "{:<12} {}", b.name, b.about)))

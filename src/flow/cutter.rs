@@ -121,6 +121,25 @@ pub enum Trigger {
         /// Samples between two windows.
         step: u64,
     },
+    /// The same inside the stretches that cued events begin, anchored at each: a stretch lasts as long as its event, where that
+    /// has a duration, and ends at the next such event and at the segment's end.
+    Within {
+        /// Samples between two windows.
+        step: u64,
+        /// Samples that may pass before an event is cued: so long a window waits, because a late one may end its stretch.
+        late: u64,
+    },
+}
+
+/// A stretch in which windows are cut by the clock, on the stream's samples.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    start: i64,
+    end: i64,
+    /// Where the next window begins.
+    next: i64,
+    event: Event,
+    condition: u16,
 }
 
 /// Which windows are due, and which samples were bridged. Bounded; allocates nothing after construction.
@@ -135,6 +154,9 @@ pub struct Schedule {
     bridged: VecDeque<(i64, i64)>,
     next_trial: u64,
     next_by_clock: Option<i64>,
+    stretches: VecDeque<Stretch>,
+    /// First sample of the segment (the lowest number in the first one), and whether its last sample has come.
+    segment: (i64, bool),
     segments_ended: u32,
     /// Events that found the queue full: counted, so that nothing disappears.
     overflow: u64,
@@ -155,13 +177,23 @@ impl Schedule {
             bridged: VecDeque::with_capacity(MAX_PENDING),
             next_trial: 0,
             next_by_clock: None,
+            stretches: VecDeque::with_capacity(if matches!(trigger, Trigger::Within { .. }) { MAX_PENDING } else { 0 }),
+            segment: (i64::MIN, false),
             segments_ended: 0,
             overflow: 0,
         }
     }
 
+    /// Offset of a window's first sample from the sample of what it is cut around.
+    pub fn first(&self) -> i64 {
+        self.first
+    }
+
     /// An event to cut around. Returns `false` when the queue is full.
     pub fn cue(&mut self, event: &Event, condition: u16, onset_s: f64) -> bool {
+        if let Trigger::Within { .. } = self.trigger {
+            return self.begin_stretch(event, condition);
+        }
         if self.due.len() == MAX_PENDING {
             self.overflow += 1;
             return false;
@@ -193,9 +225,57 @@ impl Schedule {
         self.next_trial
     }
 
+    fn begin_stretch(&mut self, event: &Event, condition: u16) -> bool {
+        let start = self.clock.nearest_sample(event.tick);
+        if self.stretches.len() == MAX_PENDING {
+            self.overflow += 1;
+            return false;
+        }
+        if start < self.segment.0 {
+            return false;
+        }
+        let lasts = (event.duration_s * self.clock.rate_hz()).round();
+        let mut end = if lasts > 0.0 { start.saturating_add(lasts as i64) } else { i64::MAX };
+        let at = self.stretches.partition_point(|s| s.start <= start);
+        if let Some(next) = self.stretches.get(at) {
+            end = end.min(next.start);
+        }
+        if let Some(before) = at.checked_sub(1).and_then(|i| self.stretches.get_mut(i)) {
+            before.end = before.end.min(start);
+        }
+        self.stretches.insert(at, Stretch { start, end, next: start, event: *event, condition });
+        true
+    }
+
+    /// Windows of the stretches, as far as nothing that comes later can end them earlier.
+    fn by_stretch(&mut self, origin: i64, end: i64, step: u64, late: u64) {
+        let wait = if self.segment.1 { 0 } else { late as i64 };
+        while let Some(stretch) = self.stretches.front_mut().filter(|_| self.due.len() < MAX_PENDING) {
+            stretch.next = stretch.next.max(origin);
+            let stop = stretch.next + self.len as i64;
+            if stop > stretch.end {
+                self.stretches.pop_front();
+                continue;
+            }
+            if stop + wait > end {
+                return;
+            }
+            let tick = Tick(self.clock.tick_of(stretch.next).round() as i64);
+            let event = Event::new(tick, stretch.event.name);
+            let (condition, sample) = (stretch.condition, stretch.next - self.first);
+            stretch.next += step as i64;
+            self.due.push_back(Due { event, trial: self.next_trial, condition, onset_s: f64::NAN, sample });
+            self.next_trial += 1;
+        }
+    }
+
     /// The segment began at `start` on the clock: windows by the clock are anchored here.
     fn by_clock(&mut self, start: i64, end: i64) {
-        let Trigger::Every { step } = self.trigger else { return };
+        let step = match self.trigger {
+            Trigger::Event => return,
+            Trigger::Within { step, late } => return self.by_stretch(start, end, step, late),
+            Trigger::Every { step } => step,
+        };
         let mut next = self.next_by_clock.unwrap_or(start - self.first);
         while next + self.first + self.len as i64 <= end && self.due.len() < MAX_PENDING {
             let tick = Tick(self.clock.tick_of(next).round() as i64);
@@ -260,9 +340,17 @@ impl Schedule {
         Some(Reason::new(if next_segment.is_some() { "gap" } else { "end" }))
     }
 
-    /// A new segment follows, from tick `first`: windows by the clock start anew.
+    /// All samples of the segment are in the rings: no window waits any longer.
+    pub fn segment_ends(&mut self) {
+        self.segment.1 = true;
+    }
+
+    /// A new segment follows, from tick `first`: windows by the clock start anew, stretches end.
     pub fn next_segment(&mut self, first: Tick) {
         self.next_by_clock = None;
+        let from = self.clock.first_sample_from(first);
+        self.segment = (from, false);
+        self.stretches.retain(|s| s.start >= from);
         self.segments_ended += 1;
         self.bridged.retain(|g| g.1 >= first.0);
     }
@@ -270,6 +358,8 @@ impl Schedule {
     /// Forgets everything.
     pub fn reset(&mut self) {
         self.next_by_clock = None;
+        self.stretches.clear();
+        self.segment = (i64::MIN, false);
         self.bridged.clear();
         self.due.clear();
         (self.next_trial, self.overflow, self.segments_ended) = (0, 0, 0);
@@ -313,6 +403,42 @@ mod tests {
     use super::*;
     use crate::signal::EventName;
     use crate::unit::Rate;
+
+    #[test]
+    fn stretches_hold_windows_of_their_own_whatever_comes_late() {
+        let clock = Clock::stored(Rate::new(100, 1).unwrap());
+        let lasting = |tick, name, seconds| Event { duration_s: seconds, ..Event::new(Tick(tick), EventName(name)) };
+        // 10…40 by its duration; 50…65 up to the next; 65… to the end of the samples, 100
+        let events = [lasting(10, 0, 0.3), lasting(50, 1, 0.0), lasting(65, 0, 0.0)];
+        let want = [(10, 0), (20, 0), (30, 0), (50, 1), (65, 0), (75, 0), (85, 0)];
+        for late in [0_i64, 5] {
+            for size in [1, 3, 16] {
+                let mut ring = Ring::new(1, 64);
+                let mut schedule = Schedule::new(clock, Trigger::Within { step: 10, late: late as u64 }, 0, 10);
+                let (mut epoch, mut got, mut cued) = (Epoch::new(clock, 0, 1, 10), Vec::new(), 0);
+                let mut take = |schedule: &mut Schedule, ring: &Ring| {
+                    while let Some(reason) = schedule.next(std::iter::once(ring), &mut epoch) {
+                        assert_eq!(reason, None);
+                        assert_eq!(epoch.channel(0)[0], epoch.event.tick.0 as f64);
+                        got.push((epoch.event.tick.0, epoch.condition));
+                    }
+                };
+                for at in (0..100).step_by(size) {
+                    let len = size.min(100 - at as usize);
+                    // at the last moment that is allowed
+                    while cued < 3 && events[cued].tick.0 + late < at + len as i64 {
+                        assert!(schedule.cue(&events[cued], events[cued].name.0 as u16, 0.0));
+                        cued += 1;
+                    }
+                    ring.push(&ramp(at, len, 1));
+                    take(&mut schedule, &ring);
+                }
+                schedule.segment_ends();
+                take(&mut schedule, &ring);
+                assert_eq!(got, want, "late {late}, blocks of {size}");
+            }
+        }
+    }
 
     fn ramp(first: i64, len: usize, channels: usize) -> Block {
         let mut block = Block::new(channels, len.max(1));

@@ -116,6 +116,12 @@ impl FileStore {
         let len = io::copy(&mut pipe, &mut file).map_err(fail)?;
         Ok(Self { file, len })
     }
+
+    /// A file that this process has written itself.
+    pub(super) fn of(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, len })
+    }
 }
 
 impl ByteStore for FileStore {

@@ -16,10 +16,12 @@ pub(super) enum Number {
     I24,
     I32,
     F32,
+    F64,
     I16Be,
     U16Be,
     I32Be,
     F32Be,
+    F64Be,
 }
 
 impl Number {
@@ -29,12 +31,13 @@ impl Number {
             Self::I16 | Self::U16 | Self::I16Be | Self::U16Be => 2,
             Self::I24 => 3,
             Self::I32 | Self::F32 | Self::I32Be | Self::F32Be => 4,
+            Self::F64 | Self::F64Be => 8,
         }
     }
 
     /// Whether a stored sample can be NaN or infinite.
     pub(super) fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F32Be)
+        matches!(self, Self::F32 | Self::F64 | Self::F32Be | Self::F64Be)
     }
 
     /// The lowest and highest value it can hold; `None` for floats, which do not saturate.
@@ -44,7 +47,7 @@ impl Number {
             Self::U16 | Self::U16Be => Some([0.0, 65_535.0]),
             Self::I24 => Some([-8_388_608.0, 8_388_607.0]),
             Self::I32 | Self::I32Be => Some([-2_147_483_648.0, 2_147_483_647.0]),
-            Self::F32 | Self::F32Be => None,
+            Self::F32 | Self::F64 | Self::F32Be | Self::F64Be => None,
         }
     }
 }
@@ -83,6 +86,8 @@ pub(super) fn decode(
         Number::U16Be => u16_be(bytes, at, stride, scale, out),
         Number::I32Be => i32_be(bytes, at, stride, scale, out),
         Number::F32Be => f32_be(bytes, at, stride, scale, out),
+        Number::F64 => f64_le(bytes, at, stride, scale, out),
+        Number::F64Be => f64_be(bytes, at, stride, scale, out),
     }
 }
 
@@ -128,6 +133,8 @@ kernel!(i16_be, 2, |b: [u8; 2]| f64::from(i16::from_be_bytes(b)));
 kernel!(u16_be, 2, |b: [u8; 2]| f64::from(u16::from_be_bytes(b)));
 kernel!(i32_be, 4, |b: [u8; 4]| f64::from(i32::from_be_bytes(b)));
 kernel!(f32_be, 4, |b: [u8; 4]| f64::from(f32::from_be_bytes(b)));
+kernel!(f64_le, 8, f64::from_le_bytes);
+kernel!(f64_be, 8, f64::from_be_bytes);
 
 /// EDF's case, the hot one: eight rows of 16-bit samples, transposed eight by eight in registers.
 #[multiversion(targets("x86_64+avx2"))]
@@ -185,7 +192,7 @@ mod tests {
             bias: std::array::from_fn(|l| 7.0 * l as f64),
         };
         use Number::*;
-        for number in [I16, U16, I24, I32, F32, I16Be, U16Be, I32Be, F32Be] {
+        for number in [I16, U16, I24, I32, F32, F64, I16Be, U16Be, I32Be, F32Be, F64Be] {
             let w = number.width();
             let n = 37;
             let rows: [usize; 8] = std::array::from_fn(|l| 3 + (7 - l) * 40 * w);
@@ -197,7 +204,7 @@ mod tests {
                     for l in 0..8 {
                         let p = at[l] + t * stride;
                         let mut b = bytes[p..p + w].to_vec();
-                        if matches!(number, I16Be | U16Be | I32Be | F32Be) {
+                        if matches!(number, I16Be | U16Be | I32Be | F32Be | F64Be) {
                             b.reverse();
                         }
                         let raw = b.iter().rev().fold(0_u64, |a, &b| a << 8 | u64::from(b));
@@ -205,6 +212,7 @@ mod tests {
                         let x = match number {
                             U16 | U16Be => raw as f64,
                             F32 | F32Be => f64::from(f32::from_bits(raw as u32)),
+                            F64 | F64Be => f64::from_bits(raw),
                             _ => signed,
                         };
                         let want = (x - scale.zero[l]) * scale.gain[l] + scale.bias[l];

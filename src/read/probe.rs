@@ -2,8 +2,9 @@
 
 use super::FileSource;
 use super::bytes::{ByteStore, DiskFolder, FileStore, read_vec};
-use super::{brainvision, edf};
+use super::{brainvision, edf, matrix, npy};
 use crate::flow::Source;
+use crate::unit::{Rate, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
 use std::path::Path;
 
@@ -12,9 +13,39 @@ use std::path::Path;
 pub struct OpenOptions {
     /// Codes of defects that may pass; each that does becomes a warning of the recording.
     pub lenient: Vec<String>,
+    /// Sampling rate of a file that states none (NPY, CSV).
+    pub rate: Option<Rate>,
+    /// Unit of the samples of a file that states none (NPY, CSV): `uV`, `mV`, `V` or `nV`.
+    pub unit: Option<String>,
 }
 
-/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision.
+impl OpenOptions {
+    /// µV per unit of a file that does not state it. It is never guessed: volts and microvolts differ by a million.
+    ///
+    /// # Errors
+    /// When it was not told, or is not a voltage.
+    pub(super) fn microvolts(&self) -> Result<f64> {
+        let told = self.unit.as_deref().ok_or_else(|| {
+            Error::usage("the file does not say what its numbers count").with_hint("say it with --unit uV, mV, V or nV")
+        })?;
+        match Unit::parse(told) {
+            (Unit::Microvolt, factor) => Ok(factor),
+            _ => Err(Error::usage(format!("{told} is not a voltage")).with_hint("use --unit uV, mV, V or nV")),
+        }
+    }
+
+    /// The rate of a file that does not state it.
+    ///
+    /// # Errors
+    /// When it was not told.
+    pub(super) fn told_rate(&self) -> Result<Rate> {
+        self.rate
+            .ok_or_else(|| Error::usage("the file does not state a sampling rate").with_hint("say it with --rate HZ"))
+    }
+}
+
+/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision; NPY and CSV matrices, whose rate
+/// and unit the options tell.
 ///
 /// # Errors
 /// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format
@@ -45,12 +76,17 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
                 let message = format!("the file is called .{extension}, but its content is {family}; read as {family}");
                 source.warn(Warning::new("W_EXTENSION", message));
             }
+            note_needless(&mut source, options);
             Ok(source)
         }
+        Format::Npy => npy::open(Box::new(store), &name, options),
+        Format::Matrix => matrix::open(store, &name, options),
         Format::BrainVision => {
             let length = store.len().min(brainvision::LONGEST_TEXT);
             let text = read_vec(&mut store, 0, length)?;
-            brainvision::open(&text, &DiskFolder::of(path), &name, options)
+            let mut source = brainvision::open(&text, &DiskFolder::of(path), &name, options)?;
+            note_needless(&mut source, options);
+            Ok(source)
         }
         Format::BrainVisionPart => {
             let vhdr = path.with_extension("vhdr");
@@ -65,9 +101,19 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
     }
 }
 
+/// Tells that a rate or unit was given for a file that states its own.
+fn note_needless(source: &mut FileSource, options: &OpenOptions) {
+    if options.rate.is_some() || options.unit.is_some() {
+        let message = "the file states its own rate and units; --rate and --unit are for NPY and CSV";
+        source.warn(Warning::new("W_RATE_NOT_NEEDED", message));
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Edf,
+    Npy,
+    Matrix,
     BrainVision,
     BrainVisionPart,
 }
@@ -102,6 +148,12 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
     if starts(b"\x1F\x8B") {
         return other("a gzip archive", gunzip);
     }
+    if starts(b"\x93NUMPY") {
+        return Ok(Format::Npy);
+    }
+    if starts(b"PK\x03\x04") && extension == "npz" {
+        return other("an .npz archive of arrays", "save the one array: np.save('out.npy', np.load('in.npz')['name'])");
+    }
     if starts(b"PK\x03\x04") {
         return other("a zip archive", gunzip);
     }
@@ -122,6 +174,8 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
     }
     match extension {
         "edf" | "bdf" | "rec" => Ok(Format::Edf),
+        "npy" => Ok(Format::Npy),
+        "csv" | "tsv" => Ok(Format::Matrix),
         "vhdr" | "ahdr" => Ok(Format::BrainVision),
         "vmrk" | "eeg" | "dat" | "amrk" => Ok(Format::BrainVisionPart),
         "fif" => {
@@ -134,6 +188,6 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5"
         | "trc" | "vpd" | "nxe" => other(&format!(".{extension}"), EXPORT),
         _ => Err(Error::unsupported("the file is in no format that is known here")
-            .with_hint("EDF, EDF+, BDF, BDF+ and BrainVision (.vhdr) are read")),
+            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr), NPY, CSV and TSV are read")),
     }
 }

@@ -20,7 +20,8 @@ pub(super) struct Column {
 }
 
 /// How one stream is stored: equal records, in each `per_record` samples of each channel, `stride` bytes apart.
-/// A BrainVision file is one record; EDF has many.
+/// A BrainVision file is one record; EDF has many. Records whose samples lie further apart than `record_bytes` interleave
+/// (epochs of an array in Fortran order).
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) number: Number,
@@ -116,7 +117,8 @@ impl FileSource {
     fn plan(&self, columns: &[Column]) -> Plan {
         let layout = self.layout();
         let row = layout.reach(layout.per_record);
-        if layout.record_bytes <= WHOLE_RECORD {
+        let interleaved = layout.records > 1 && layout.stride > layout.record_bytes;
+        if layout.record_bytes <= WHOLE_RECORD && !interleaved {
             let from = columns.iter().map(|c| c.offset).min().unwrap_or(0);
             let to = columns.iter().map(|c| c.offset + row).max().unwrap_or(0);
             let sparse = layout.record_bytes > 32 << 10 && (to - from) * 2 < layout.record_bytes;
@@ -172,7 +174,9 @@ impl FileSource {
             }
             Plan::Frames { samples } => {
                 let n = samples.min(layout.per_record - within);
-                self.resize(n * layout.stride)?;
+                // up to the last byte that is needed: behind interleaved records there may be no whole frame
+                let last = self.layouts[self.stream].columns.iter().map(|c| c.offset).max().unwrap_or(0);
+                self.resize((n - 1) * layout.stride + last + width)?;
                 read_exact_at(&mut *self.store, record_at + within * layout.stride, &mut self.buffer)?;
                 Window { first: position, end: position + n, record_stride: 0 }
             }

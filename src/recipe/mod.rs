@@ -118,6 +118,10 @@ pub struct Cut {
     /// Time from one such window to the next (default: `every_ms`, no overlap).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<f64>,
+    /// With `every_ms`: only inside stretches that begin at events of these names (or globs) and last as long as each says, or
+    /// up to the next of them or the segment's end. The event's name is the condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Names>,
     /// First and last moment of a window, both included, relative to the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<[f64; 2]>,
@@ -125,7 +129,7 @@ pub struct Cut {
 
 impl Default for Cut {
     fn default() -> Self {
-        Self { event: Some(Names::one("auto")), every_ms: None, step_ms: None, window_ms: None }
+        Self { event: Some(Names::one("auto")), every_ms: None, step_ms: None, within: None, window_ms: None }
     }
 }
 
@@ -191,6 +195,9 @@ impl Recipe {
         problems.enter("cut");
         if cut.every_ms.is_some() && cut.event.as_ref().is_some_and(|e| !e.is("auto")) {
             problems.add("every_ms", "cuts by the clock; leave out `event`, or leave out this");
+        }
+        if cut.within.is_some() && cut.every_ms.is_none() {
+            problems.add("within", "goes with `every_ms`, the length of the windows");
         }
         if cut.every_ms.is_none() && cut.window_ms.is_none() && !(epoch.is_empty() && marker.is_empty()) {
             problems.add("window_ms", "is missing: from when to when around the event, [-1000, 1000] say");

@@ -83,6 +83,7 @@ parts! {
     /// A Fit.
     FitPart: FitConfig {
         "bad-channels" => BadChannels(clean::bad_channels::BadChannels),
+        "match-trials" => MatchTrials(clean::match_trials::MatchTrials),
     }
 }
 

@@ -154,7 +154,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
     };
     let options = Options {
         threads,
-        lenient: batch.options.lenient.clone(),
+        open: batch.options.open.clone(),
         models: batch.options.models.clone(),
         markers: batch.options.markers.clone(),
         stop: batch.options.stop,

@@ -2,7 +2,7 @@
 
 use crate::names::nearest;
 use crate::recipe::{Names, Recipe};
-use crate::signal::{Channel, ChannelKind, Recording, Segment, StreamInfo};
+use crate::signal::{Channel, ChannelKind, Epoching, Recording, Segment, StreamInfo};
 use crate::unit::{Clock, Rate, Unit};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Input {
     pub event_names: Vec<String>,
     /// Line frequency in Hz, where known.
     pub line_hz: Option<f64>,
+    /// Where the input comes in epochs, one per segment: each is cued at its first sample and measured as it is.
+    pub epoched: Option<Epoching>,
     /// Place in the file of each channel.
     pub file_index: Vec<usize>,
     /// Channels of the recording that are not analysed, with their place in the file.
@@ -42,6 +44,7 @@ impl Input {
             segments: Vec::new(),
             event_names: event_names.iter().map(|&n| n.to_owned()).collect(),
             line_hz: None,
+            epoched: None,
         })
     }
 
@@ -70,6 +73,7 @@ impl Input {
             segments: stream.segments.clone(),
             event_names: recording.event_names.clone(),
             line_hz: recording.line_hz,
+            epoched: recording.epoched.clone(),
             file_index: chosen.iter().map(|&i| stream.file_index[i]).collect(),
             excluded: (0..stream.channels.len())
                 .filter(|i| !chosen.contains(i))

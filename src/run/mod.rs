@@ -4,6 +4,7 @@
 //! files is a loop around that ([`batch`]), an amplifier's callback calls [`Pipeline::cue`] and [`Pipeline::push`] itself.
 
 pub mod batch;
+mod epoched;
 mod epochs;
 pub mod events;
 mod front;

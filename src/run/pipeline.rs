@@ -38,6 +38,8 @@ pub struct Pipeline {
     epochs: Epochs,
     stage_reports: Vec<StageReport>,
     finished: bool,
+    /// Whether windows are cut by the clock: then each of them is an event.
+    by_clock: bool,
     seen_events: Vec<(u16, f64)>,
 }
 
@@ -75,6 +77,10 @@ impl Pipeline {
             threads,
             ..BuildContext::default()
         };
+        problems.enter("stream");
+        if input.epoched.is_some() && !recipe.stream.is_empty() {
+            problems.add("", "the input comes in epochs: Stages would run across their edges");
+        }
         problems.enter("input");
         if !(0.0..=MOST_LATE_MS).contains(&recipe.input.late_ms) {
             problems.add("late_ms", format!("{} is not between 0 and {MOST_LATE_MS}", recipe.input.late_ms));
@@ -111,7 +117,14 @@ impl Pipeline {
             return Err(Error::usage("the recipe's stream could not be built"));
         };
 
-        let (trigger, first, len) = cut(recipe, &out, &mut problems);
+        // epochs from elsewhere are cut where they begin, whatever lies at their time 0
+        let (trigger, offset, first, len) = match &input.epoched {
+            Some(epochs) => (Trigger::Event, 0, epochs.first, epochs.len),
+            None => {
+                let (trigger, first, len) = cut(recipe, &out, late_ticks, &mut problems);
+                (trigger, first, first, len)
+            }
+        };
         let info = EpochInfo {
             clock: out.clock,
             channels: input.info.channels.clone(),
@@ -151,10 +164,11 @@ impl Pipeline {
             pulses,
             bridged_ticks,
             fronts,
-            schedule: Schedule::new(out.clock, trigger, first, len),
+            schedule: Schedule::new(out.clock, trigger, offset, len),
             epochs,
             stage_reports: notes,
             finished: false,
+            by_clock: trigger != Trigger::Event,
             seen_events: Vec::with_capacity(crate::flow::MAX_PENDING),
         })
     }
@@ -219,8 +233,9 @@ impl Pipeline {
             }
         }
         if let Some(condition) = self.conditions.iter().position(|(name, _)| *name == event.name) {
-            let onset_s = self.input.seconds_at(event.tick.0 as f64 + event.fraction);
-            if self.seen_events.len() < self.seen_events.capacity() {
+            let before = (self.schedule.first() - self.epochs.info.first) as f64 / self.epochs.info.rate_hz();
+            let onset_s = self.input.seconds_at(event.tick.0 as f64 + event.fraction) + before;
+            if !self.by_clock && self.seen_events.len() < self.seen_events.capacity() {
                 self.seen_events.push((condition as u16, onset_s));
             }
             self.schedule.cue(event, condition as u16, onset_s);
@@ -278,12 +293,12 @@ impl Pipeline {
             if self.epochs.epoch.onset_s.is_nan() {
                 self.epochs.epoch.onset_s = self.input.seconds_at(self.epochs.epoch.event.tick.0 as f64);
                 if self.seen_events.len() < self.seen_events.capacity() {
-                    self.seen_events.push((0, self.epochs.epoch.onset_s));
+                    self.seen_events.push((self.epochs.epoch.condition, self.epochs.epoch.onset_s));
                 }
             }
             if reason.is_none() {
                 let epoch = &mut self.epochs.epoch;
-                let from = epoch.clock.nearest_sample(epoch.event.tick) + epoch.first;
+                let from = epoch.clock.nearest_sample(epoch.event.tick) + self.schedule.first();
                 self.fronts.iter().for_each(|f| f.holes.put_back(epoch, from, f.channels.start));
             }
             self.epochs.take(reason);
@@ -292,6 +307,7 @@ impl Pipeline {
 
     fn end_segment(&mut self, next: Option<Tick>) {
         self.fronts.iter_mut().for_each(Front::finish);
+        self.schedule.segment_ends();
         self.cut_ready();
         let rings = || self.fronts.iter().map(|f| &f.ring);
         while let Some(reason) = self.schedule.next_cut_off(rings(), next, &mut self.epochs.epoch) {
@@ -447,7 +463,7 @@ fn describe(parts: &[StagePart], input: &Clock, built: &[Box<dyn Stage>]) -> Vec
 }
 
 /// Trigger, first offset and length of the windows.
-fn cut(recipe: &Recipe, out: &StreamInfo, problems: &mut Problems) -> (Trigger, i64, usize) {
+fn cut(recipe: &Recipe, out: &StreamInfo, late_ticks: u64, problems: &mut Problems) -> (Trigger, i64, usize) {
     problems.enter("cut");
     let rate = out.rate_hz();
     let samples = |ms: f64| (ms * rate / 1e3).round();
@@ -457,7 +473,11 @@ fn cut(recipe: &Recipe, out: &StreamInfo, problems: &mut Problems) -> (Trigger, 
             problems.add("every_ms", format!("{every} ms holds no sample at {rate} Hz"));
             return (Trigger::Event, 0, 1);
         }
-        return (Trigger::Every { step: step as u64 }, 0, len as usize);
+        let step = step as u64;
+        let late = (late_ticks as f64 * out.clock.up as f64 / out.clock.down as f64).ceil() as u64;
+        let within = recipe.cut.within.is_some();
+        let trigger = if within { Trigger::Within { step, late: late + 1 } } else { Trigger::Every { step } };
+        return (trigger, 0, len as usize);
     }
     let Some(window) = recipe.cut.window_ms else { return (Trigger::Event, 0, 1) };
     match window_offsets(window, rate) {
@@ -504,10 +524,11 @@ fn behind(
 /// The events that are cut around: those of the input that `cut.event` names. `auto` must have been settled before,
 /// unless there is just one.
 fn conditions(recipe: &Recipe, input: &Input) -> Result<Vec<(EventName, String)>> {
-    if recipe.cut.every_ms.is_some() {
+    let clocked = recipe.cut.every_ms.is_some() && input.epoched.is_none();
+    if clocked && recipe.cut.within.is_none() {
         return Ok(vec![(EventName(u32::MAX), String::new())]);
     }
-    let Some(wanted) = &recipe.cut.event else {
+    let Some(wanted) = recipe.cut.within.as_ref().filter(|_| clocked).or(recipe.cut.event.as_ref()) else {
         return Err(Error::usage("cut: needs `event`, or `every_ms` to cut by the clock"));
     };
     let any = wanted.is("auto") && input.event_names.len() == 1;
@@ -526,6 +547,9 @@ fn conditions(recipe: &Recipe, input: &Input) -> Result<Vec<(EventName, String)>
 }
 
 fn pulses(recipe: &Recipe, input: &Input, conditions: &[(EventName, String)]) -> Vec<EventName> {
+    if recipe.input.pulses.is("cut") && recipe.cut.every_ms.is_some() {
+        return Vec::new();
+    }
     if recipe.input.pulses.is("cut") {
         return conditions.iter().map(|(id, _)| *id).collect();
     }

@@ -1,8 +1,8 @@
 //! One recording: opened, pushed through a pipeline, read off.
 
-use super::events;
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
+use super::{epoched, events};
 use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
@@ -27,8 +27,8 @@ const LOOK_S: f64 = 20.0;
 pub struct Options<'a> {
     /// Threads for one recording; results do not depend on it.
     pub threads: usize,
-    /// Codes of defects that may pass.
-    pub lenient: Vec<String>,
+    /// How files are opened: defects that may pass, and what a matrix does not say of itself.
+    pub open: OpenOptions,
     /// Saved models of Fits.
     pub models: Models,
     /// Markers of the caller's own, made for the epochs that the recipe cuts.
@@ -63,7 +63,7 @@ pub struct Analysis {
 /// # Errors
 /// When the file cannot be read or cannot support what the recipe asks.
 pub fn analyse(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Analysis> {
-    let open = || probe::open(path, &OpenOptions { lenient: options.lenient.clone() });
+    let open = || probe::open(path, &options.open);
     analyse_source(&open, recipe, options).map_err(|e| e.at_path(path))
 }
 
@@ -103,7 +103,8 @@ pub fn analyse_source(
     let mut rows = Vec::new();
     let mut drained = Vec::new();
     let mut events = session.events.iter().peekable();
-    let ahead = Pipeline::samples_per_round(max_block) + session.input.info.clock.input.ticks(2.0) as i64;
+    let early = if session.input.epoched.is_some() { 0.0 } else { 2.0 };
+    let ahead = Pipeline::samples_per_round(max_block) + session.input.info.clock.input.ticks(early) as i64;
     let mut seen_bytes = 0;
     loop {
         if options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
@@ -167,7 +168,8 @@ pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>
 /// The pipeline for a session. What is wrong now is wrong for this recording, unless it is wrong for any.
 fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result<Pipeline> {
     let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
-        .map_err(|e| if wrong_everywhere(session, options) { e } else { e.of_kind(ErrorKind::Data) })?;
+        .map_err(|e| if wrong_everywhere(session, options) { e } else { e.of_kind(ErrorKind::Data) })
+        .map_err(|e| epoched::advise(e, &session.input))?;
     for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
         let (wanted, how) = match part {
             StagePart::Decimate(wanted) => (wanted.to_hz, "the nearest possible to"),
@@ -191,7 +193,12 @@ fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
         .map(|l| Channel { position: montage::position_of(&l), ..Channel::new(l, ChannelKind::Eeg, Unit::Microvolt) });
     input.info.channels = input.info.channels.iter().cloned().chain(cap.take(64)).collect();
     input.file_index = (0..input.info.channels.len()).collect();
-    [500, 1000, 5000, 25_000, 100_000].into_iter().all(|hz| {
+    let mut rates = vec![500, 1000, 5000, 25_000, 100_000];
+    if let Some(epochs) = &mut input.epoched {
+        // epochs of any length that occurs
+        (epochs.first, epochs.len, rates) = (-10_000, 20_001, vec![1000]);
+    }
+    rates.into_iter().all(|hz| {
         let Ok(rate) = Rate::new(hz, 1) else { return true };
         input.info.clock = Clock::stored(rate);
         Pipeline::build(&recipe, &input, &options.models, 1).is_err()
@@ -217,7 +224,9 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
     let mut warnings = recording.warnings.clone();
     leave_out_what_needs_eeg(&mut recipe, &input, &mut warnings);
     let mut events = events::deduplicated(&recording);
-    if recipe.cut.every_ms.is_none() {
+    if let Some(epochs) = &recording.epoched {
+        events = epoched::settle(&mut recipe, &recording, epochs, &mut warnings)?;
+    } else if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
         let choice = events::choose(&wanted, &recording, source, &channels, &recipe.input.detect)?;
         if let Some(found) = choice.detected {
@@ -233,8 +242,14 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
             ));
         }
         recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
+    } else if let Some(within) = &recipe.cut.within
+        && !recording.event_names.iter().any(|n| within.matches(n))
+    {
+        return Err(events::undecided(&recording, &format!("no event is called {}", within.list().join(" or "))));
     }
-    settle_pulses(&mut recipe, &recording, source, &channels, &mut warnings)?;
+    if recording.epoched.is_none() {
+        settle_pulses(&mut recipe, &recording, source, &channels, &mut warnings)?;
+    }
     note_pulses_elsewhere(&recipe, &input, &events, source, &mut warnings)?;
     note_missing_roi_channels(&recipe, &input, &mut warnings);
     input.line_hz = match &recipe.input.line {
@@ -361,7 +376,9 @@ fn note_missing_roi_channels(recipe: &Recipe, input: &Input, warnings: &mut Vec<
 
 /// Where the channels are in question and the events are too, both are told at once.
 fn also_undecided(error: Error, recording: &Recording, recipe: &Recipe) -> Error {
-    let auto = recipe.cut.every_ms.is_none() && recipe.cut.event.as_ref().is_none_or(|e| e.is("auto"));
+    let auto = recording.epoched.is_none()
+        && recipe.cut.every_ms.is_none()
+        && recipe.cut.event.as_ref().is_none_or(|e| e.is("auto"));
     if !auto || events::stimuli(recording).len() < 2 {
         return error;
     }
@@ -430,6 +447,8 @@ pub struct Plan {
     pub conditions: Vec<String>,
     /// Samples in an epoch.
     pub epoch_samples: usize,
+    /// Epochs of a recording that comes in epochs.
+    pub epochs_given: Option<usize>,
     /// How long after its event a result can be known.
     pub latency_ms: f64,
     /// Bytes of all buffers.
@@ -446,8 +465,7 @@ pub struct Plan {
 /// As [`analyse`] would before its first sample.
 pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan> {
     let plan = || {
-        let open = OpenOptions { lenient: options.lenient.clone() };
-        let mut source = probe::open(path, &open)?;
+        let mut source = probe::open(path, &options.open)?;
         let mut session = settle(&mut *source, recipe)?;
         let pipeline = build(&mut session, options, 1)?;
         Ok(Plan {
@@ -455,6 +473,7 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
             channels: session.channels.len(),
             conditions: pipeline.conditions(),
             epoch_samples: pipeline.epoch_info().len,
+            epochs_given: session.input.epoched.as_ref().map(|e| e.around.len()),
             latency_ms: pipeline.latency().as_secs_f64() * 1e3,
             memory_bytes: pipeline.memory_bytes(),
             waits_for_fit: pipeline.waits_for_fit(),

@@ -16,13 +16,17 @@ pub static TRIALS: TableSpec = TableSpec {
     columns: &[
         Column::new("trial", "", "0-based number among the events asked for, dropped ones included"),
         Column::new("onset_s", "s", "Time of the event from the start of the recording, gaps counted"),
-        Column::new("sample", "", "0-based index of the stored sample that the event falls on"),
+        Column::new(
+            "sample",
+            "",
+            "0-based index of the stored sample that the event falls on; of an epoch that came as one, its first sample",
+        ),
         Column::new("residual_us", "us", "Stated onset minus the time of the epoch's sample 0"),
         Column::new("kept", "", "1: in the averages; 0: dropped"),
         Column::new(
             "reason",
             "",
-            "Why it was dropped: start, end, gap (the window leaves the segment), late, non_finite, or the limit that was passed",
+            "Why it was dropped: start, end, gap (the window leaves the segment), late, non_finite, matched (one more than other conditions have), or the limit that was passed",
         ),
         Column::new("worst_channel", "", "Channel that decided, else the one with the largest peak-to-peak"),
         Column::new("max_ptp_uv", "uV", "Largest peak-to-peak of an entering channel over measured samples"),

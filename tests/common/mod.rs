@@ -154,6 +154,13 @@ pub fn quick(name: &str) -> Recipe {
     Recipe::patched(text, &patches).unwrap()
 }
 
+/// Windows by the clock while an event lasts, or up to the next one.
+pub fn clocked() -> Recipe {
+    let text = "[input]\nline = 50\n[[stream]]\nuse = 'butterworth'\nband_hz = [1, 80]\norder = 2\nphase = 'causal'\n\
+                [cut]\nevery_ms = 250\nstep_ms = 125\nwithin = 'TMS'\n[[marker]]\nuse = 'tep'\n";
+    Recipe::parse(text).unwrap()
+}
+
 pub fn options(threads: usize) -> Options<'static> {
     Options { threads, ..Options::default() }
 }
