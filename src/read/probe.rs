@@ -2,7 +2,7 @@
 
 use super::FileSource;
 use super::bytes::{ByteStore, DiskFolder, FileStore, read_vec};
-use super::{brainvision, edf};
+use super::{brainvision, edf, eeglab};
 use crate::flow::Source;
 use crate::{Error, ErrorKind, Result, Warning};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub struct OpenOptions {
     pub lenient: Vec<String>,
 }
 
-/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision.
+/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision, EEGLAB.
 ///
 /// # Errors
 /// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format
@@ -62,6 +62,7 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
             }
             open_file(&vhdr, options).map_err(|e| e.at_path(&vhdr))
         }
+        Format::Eeglab => eeglab::open(Box::new(store), &DiskFolder::of(path), &name, options),
     }
 }
 
@@ -70,6 +71,7 @@ enum Format {
     Edf,
     BrainVision,
     BrainVisionPart,
+    Eeglab,
 }
 
 const EXPORT: &str = "export it as EDF+ or BrainVision from the recording software, or convert it with MNE-Python: \
@@ -111,11 +113,11 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
     if starts(b"GDF ") {
         return other("GDF", EXPORT);
     }
-    if starts(b"MATLAB 5.0 MAT-file") || starts(b"\x89HDF") {
-        return other(
-            if extension == "set" { "EEGLAB .set" } else { "a MATLAB file" },
-            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
-        );
+    if starts(b"MATLAB 5.0 MAT-file") {
+        return Ok(Format::Eeglab);
+    }
+    if starts(b"MATLAB 7.3 MAT-file") || starts(b"\x89HDF") {
+        return other("a MATLAB 7.3 file (HDF5)", eeglab::RESAVE);
     }
     if starts(b"RIFF") || starts(b"RF64") {
         return other("WAV", EXPORT);
@@ -127,13 +129,14 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         "fif" => {
             other("FIF", "convert it with MNE-Python: mne.export.export_raw('out.vhdr', mne.io.read_raw_fif('in.fif'))")
         }
-        "set" | "fdt" => other(
-            "EEGLAB .set",
-            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
-        ),
+        "set" => Err(Error::format("this is no MAT-file of level 5, as EEGLAB saves them")
+            .at_offset(0)
+            .with_hint(eeglab::RESAVE)),
+        "fdt" => Err(Error::format("an .fdt file holds the samples of an EEGLAB dataset and nothing else")
+            .with_hint("name the .set file beside it, and keep the two together")),
         "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5"
         | "trc" | "vpd" | "nxe" => other(&format!(".{extension}"), EXPORT),
         _ => Err(Error::unsupported("the file is in no format that is known here")
-            .with_hint("EDF, EDF+, BDF, BDF+ and BrainVision (.vhdr) are read")),
+            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr) and EEGLAB (.set) are read")),
     }
 }
