@@ -82,7 +82,21 @@ fn as_text(out: &mut dyn Write, path: &Path, recording: &Recording, verdict: Opt
             .map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string())))
             .collect();
         writeln!(out, "            {}", names.join(", "))?;
-        if stream.segments.len() > 1 {
+        if let Some(cut) = recording.epoched.as_ref().filter(|_| i == recording.main) {
+            let (from, to) = (stream.rate.seconds(cut.first as f64), cut.first as f64 + cut.len as f64 - 1.0);
+            let mut conditions = BTreeMap::<&str, usize>::new();
+            cut.around.iter().for_each(|&name| *conditions.entry(recording.event_name(name)).or_default() += 1);
+            let conditions: Vec<String> =
+                conditions.iter().map(|(name, n)| format!("{n} × {}", harmless(name))).collect();
+            writeln!(
+                out,
+                "  epochs    {} of {} samples, {from} to {} s: {}",
+                cut.around.len(),
+                cut.len,
+                stream.rate.seconds(to),
+                conditions.join(", ")
+            )?;
+        } else if stream.segments.len() > 1 {
             for s in stream.segments.iter().take(20) {
                 writeln!(out, "            segment from sample {} ({} samples) at {} s", s.first, s.length, s.start_s)?;
             }
@@ -120,6 +134,12 @@ fn as_json(path: &Path, recording: &Recording, verdict: Option<&Verdict>) -> ser
         "analysed_stream": recording.main,
         "streams": streams,
         "events": events::kinds(recording),
+        "epochs": recording.epoched.as_ref().map(|cut| json!({
+            "count": cut.around.len(),
+            "first": cut.first,
+            "samples": cut.len,
+            "around": cut.around.iter().map(|&name| recording.event_name(name)).collect::<Vec<_>>(),
+        })),
         "line_hz": recording.line_hz,
         "warnings": recording.warnings,
         "verify": verdict.map(|v| &v.text),

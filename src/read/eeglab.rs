@@ -38,7 +38,7 @@ const MOST_EPOCHS: u64 = 1_000_000;
 pub fn open(store: Box<dyn ByteStore>, folder: &dyn Folder, name: &str, options: &OpenOptions) -> Result<FileSource> {
     let mut defects = Defects::new(&options.lenient);
     let defects = &mut defects;
-    let mut set = Dataset::open(store)?;
+    let mut set = Dataset::open(store, defects)?;
     let srate = set.number("srate")?;
     let rate = srate.and_then(|hz| Rate::from_hz(hz).ok()).ok_or_else(|| {
         let found = srate.map_or("is not there".to_owned(), |hz| format!("is {hz}"));

@@ -135,48 +135,29 @@ pub(super) struct Mat {
     variables: Vec<(String, Node)>,
     /// Names of the variables that were not wanted, the first few.
     pub(super) others: Vec<String>,
+    /// What is wrong with the file behind a variable that holds all that is wanted.
+    pub(super) damage: Option<Error>,
 }
 
 impl Mat {
     /// Reads the header and looks at every variable; those that are `wanted` by name can be asked for afterwards.
+    /// Where the one called `whole` was found, nothing behind it matters.
     ///
     /// # Errors
     /// When this is no level 5 MAT-file, or a variable is cut, damaged, or larger than it can be.
-    pub(super) fn open(store: Box<dyn ByteStore>, wanted: &dyn Fn(&str) -> bool) -> Result<Self> {
-        let length = store.len();
-        let mut file = Self { stores: vec![Pages::new(store, None)], big: false, variables: vec![], others: vec![] };
-        if length < 128 {
-            return Err(Error::format(format!("the file ends in its header, at byte {length} of 128"))
-                .at_offset(length)
-                .with_hint(DAMAGED));
-        }
-        let [a, b, mark @ ..]: [u8; 4] = file.stores[0].get(124)?;
-        file.big = match &mark {
-            b"IM" => false,
-            b"MI" => true,
-            _ => {
-                return Err(Error::format("the byte order is neither 'IM' nor 'MI'").at_offset(126).with_hint(DAMAGED));
-            }
-        };
-        let version = if file.big { u16::from_be_bytes([a, b]) } else { u16::from_le_bytes([a, b]) };
-        if version != 0x0100 {
-            return Err(Error::format(format!("MAT-file version {version:#06x} is not known; level 5 is 0x0100"))
-                .at_offset(124)
-                .with_hint(DAMAGED));
-        }
-        let (mut at, mut seen) = (128, 0);
+    pub(super) fn open(store: Box<dyn ByteStore>, wanted: &dyn Fn(&str) -> bool, whole: &str) -> Result<Self> {
+        let mut file = Self::of(Pages::new(store, None), false);
+        file.header()?;
+        let (length, mut at, mut seen) = (file.stores[0].store.len(), 128, 0);
         while at < length {
-            let element = file.element(0, at, length)?;
-            let node = match element.kind {
-                MATRIX => Some(Node { store: 0, at, end: element.at + element.size }),
-                COMPRESSED => file.unpack(at, element, wanted)?,
-                _ => return Err(file.damaged(0, at, &format!("a variable cannot be of type {}", element.kind))),
-            };
-            if let Some(node) = node {
-                let name = file.array(node)?.name;
-                file.note(name, node, wanted);
+            match file.next_variable(at, length, wanted) {
+                Ok(next) => at = next,
+                Err(error) if file.variable(whole).is_some() => {
+                    file.damage = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            at = element.next;
             seen += 1;
             if seen > MOST_VARIABLES {
                 return Err(file.damaged(0, at, &format!("there are more than {MOST_VARIABLES} variables")));
@@ -185,13 +166,57 @@ impl Mat {
         Ok(file)
     }
 
-    fn note(&mut self, name: String, node: Node, wanted: &dyn Fn(&str) -> bool) {
-        if !wanted(&name) {
-            if self.others.len() < 8 && !name.is_empty() {
-                self.others.push(name);
+    fn of(pages: Pages, big: bool) -> Self {
+        Self { stores: vec![pages], big, variables: vec![], others: vec![], damage: None }
+    }
+
+    /// Version and byte order.
+    fn header(&mut self) -> Result<()> {
+        let length = self.stores[0].store.len();
+        if length < 128 {
+            return Err(Error::format(format!("the file ends in its header, at byte {length} of 128"))
+                .at_offset(length)
+                .with_hint(DAMAGED));
+        }
+        let [a, b, mark @ ..]: [u8; 4] = self.stores[0].get(124)?;
+        self.big = match &mark {
+            b"IM" => false,
+            b"MI" => true,
+            _ => {
+                return Err(Error::format("the byte order is neither 'IM' nor 'MI'").at_offset(126).with_hint(DAMAGED));
             }
-        } else if self.variable(&name).is_none() {
-            self.variables.push((name, node));
+        };
+        let version = if self.big { u16::from_be_bytes([a, b]) } else { u16::from_le_bytes([a, b]) };
+        if version != 0x0100 {
+            return Err(Error::format(format!("MAT-file version {version:#06x} is not known; level 5 is 0x0100"))
+                .at_offset(124)
+                .with_hint(DAMAGED));
+        }
+        Ok(())
+    }
+
+    /// Looks at the variable at `at`; says where the next one begins.
+    fn next_variable(&mut self, at: u64, length: u64, wanted: &dyn Fn(&str) -> bool) -> Result<u64> {
+        let element = self.element(0, at, length)?;
+        let node = match element.kind {
+            MATRIX => Some(Node { store: 0, at, end: element.at + element.size }),
+            COMPRESSED => self.unpack(at, element, wanted)?,
+            kind => return Err(self.damaged(0, at, &format!("a variable cannot be of type {kind}"))),
+        };
+        if let Some(node) = node {
+            let name = self.array(node)?.name;
+            if !wanted(&name) {
+                self.pass_over(name);
+            } else if self.variable(&name).is_none() {
+                self.variables.push((name, node));
+            }
+        }
+        Ok(element.next)
+    }
+
+    fn pass_over(&mut self, name: String) {
+        if self.others.len() < 8 && !name.is_empty() {
+            self.others.push(name);
         }
     }
 
@@ -268,18 +293,11 @@ impl Mat {
             return Err(Error::format("a compressed variable holds no array").at_offset(at).with_hint(DAMAGED));
         }
         let pages = |store: Box<dyn ByteStore>| Pages::new(store, Some(at));
-        let peek = Self {
-            stores: vec![pages(Box::new(MemoryStore::new(head.clone())))],
-            big: self.big,
-            variables: vec![],
-            others: vec![],
-        };
-        let name = { peek }.array(Node { store: 0, at: 0, end: total })?.name;
+        let mut peek = Self::of(pages(Box::new(MemoryStore::new(head.clone()))), self.big);
+        let name = peek.array(Node { store: 0, at: 0, end: total })?.name;
         let node = Node { store: node_store, at: 0, end: total };
         if !wanted(&name) {
-            if self.others.len() < 8 {
-                self.others.push(name);
-            }
+            self.pass_over(name);
             return Ok(None);
         }
         if total > UNPACKED_FREELY && total / MOST_UNPACKED > packed.size {
@@ -354,7 +372,9 @@ impl Mat {
             (class, _) => return Err(self.damaged(store, outer.at, &format!("there is no array class {class}"))),
         };
         let mut at = flags.next;
-        if word & 0xFF != 17 {
+        // opaque objects have no dimensions, and a name that is none of ours
+        let opaque = word & 0xFF == 17;
+        if !opaque {
             let dims = self.element(store, at, end)?;
             let n = dims.size / 4;
             if dims.kind != INT32 || dims.size % 4 != 0 || !(2..=MOST_DIMENSIONS).contains(&n) {
@@ -372,6 +392,9 @@ impl Mat {
             at = dims.next;
         }
         let name = self.element(store, at, end)?;
+        if opaque && !matches!(name.kind, INT8 | UINT8) {
+            return Ok(array);
+        }
         if !matches!(name.kind, INT8 | UINT8 | 16) || name.size > LONGEST_TEXT.min(HEAD / 2) {
             return Err(self.damaged(store, at, "an array has no name where one should stand"));
         }

@@ -44,7 +44,7 @@ pub(super) fn read(set: &mut Dataset, count: u64, range: Option<[f64; 2]>, defec
         };
         defects.warn("W_SET_CHANLOCS", what);
     }
-    let (mut controls, mut nodes) = (0_u64, Vec::new());
+    let (mut controls, mut unlabelled, mut nodes) = (0_u64, 0_u64, Vec::new());
     let mut records = records;
     for k in 0..count {
         let (mut label, mut unit) = (String::new(), String::new());
@@ -61,6 +61,7 @@ pub(super) fn read(set: &mut Dataset, count: u64, range: Option<[f64; 2]>, defec
         let (mut label, changed) = visible(label.trim(), &[]);
         controls += u64::from(changed);
         if label.is_empty() {
+            unlabelled += u64::from(records.is_some());
             label = format!("EEG {}", k + 1);
         }
         // EEGLAB counts in microvolts; few files say otherwise for a channel.
@@ -73,6 +74,9 @@ pub(super) fn read(set: &mut Dataset, count: u64, range: Option<[f64; 2]>, defec
     }
     if controls > 0 {
         defects.warn("W_SET_CONTROL_CHARACTER", "labels hold control characters; they are shown, never executed");
+    }
+    if unlabelled > 0 {
+        defects.warn("W_SET_LABEL", format!("{unlabelled} channel(s) have no label; called by their number"));
     }
     note_duplicate_labels(found.list.iter().map(|c| &*c.name), defects, "W_SET_DUPLICATE_LABEL");
     Ok(found)

@@ -3,6 +3,7 @@
 use super::RESAVE;
 use crate::read::bytes::ByteStore;
 use crate::read::mat::{Array, Class, Mat, Node};
+use crate::read::text::{Defects, visible};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -24,9 +25,14 @@ impl Dataset {
     ///
     /// # Errors
     /// As [`Mat::open`], and when there is none, or several.
-    pub(super) fn open(store: Box<dyn ByteStore>) -> Result<Self> {
+    pub(super) fn open(store: Box<dyn ByteStore>, defects: &mut Defects) -> Result<Self> {
         let wanted = |name: &str| name == STRUCTURE || name == OLD_DATA || FIELDS.contains(&name);
-        let mut mat = Mat::open(store, &wanted)?;
+        let mut mat = Mat::open(store, &wanted, STRUCTURE)?;
+        if let Some(damage) = &mat.damage {
+            let at = damage.offset().unwrap_or_default();
+            let message = format!("behind the dataset, at byte {at}, the file is damaged ({}); left aside", damage.message());
+            defects.warn("W_SET_DAMAGE_BEHIND", message);
+        }
         let mut fields = HashMap::new();
         if let Some(node) = mat.variable(STRUCTURE) {
             let array = mat.array(node)?;
@@ -53,7 +59,7 @@ impl Dataset {
             if !fields.contains_key("srate") && !fields.contains_key("data") {
                 let others: Vec<&str> = mat.others.iter().map(String::as_str).collect();
                 let found = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
-                let (found, _) = crate::read::text::visible(&found, &[]);
+                let (found, _) = visible(&found, &[]);
                 return Err(Error::format(format!("this MAT-file holds no EEGLAB dataset; it holds {found}"))
                     .at_offset(128)
                     .with_hint("name a .set file that EEGLAB saved"));
