@@ -70,7 +70,8 @@ pub fn open(store: Box<dyn ByteStore>, folder: &dyn Folder, name: &str, options:
     channels::settle(&mut streams, &channels.hints, defects);
 
     let mut recording = recording(name, "EEGLAB".to_owned(), streams);
-    let conditions = if epochs > 1 { Some(events::conditions(&mut set, &events, first, points, epochs, defects)?) } else { None };
+    let conditions =
+        if epochs > 1 { Some(events::conditions(&mut set, &events, first, points, epochs, defects)?) } else { None };
     events.write_into(&mut recording, points * epochs, defects);
     if let Some(conditions) = conditions {
         let around = intern(&mut recording, conditions);

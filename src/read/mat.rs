@@ -123,7 +123,9 @@ impl Pages {
         }
         let from = (at - self.first) as usize;
         self.page.get(from..from + N).and_then(|b| b.try_into().ok()).ok_or_else(|| {
-            Error::format("the file ends in the middle of an array").at_offset(self.origin.unwrap_or(at)).with_hint(DAMAGED)
+            Error::format("the file ends in the middle of an array")
+                .at_offset(self.origin.unwrap_or(at))
+                .with_hint(DAMAGED)
         })
     }
 }
@@ -308,8 +310,7 @@ impl Mat {
             .at_offset(at)
             .with_hint("no recording does; if this is one, save it uncompressed: save('out.set', 'EEG', '-v6')"));
         }
-        let spool =
-            |cause: io::Error| Error::new(ErrorKind::Io, format!("cannot keep an unpacked variable: {cause}"));
+        let spool = |cause: io::Error| Error::new(ErrorKind::Io, format!("cannot keep an unpacked variable: {cause}"));
         let mut store = Unpacked { spool: tempfile::spooled_tempfile(UNPACKED_IN_MEMORY), length: 0 };
         let mut buffer = head;
         loop {
@@ -337,7 +338,11 @@ impl Mat {
         let Node { store, at, end } = node;
         let outer = self.element(store, at, end)?;
         if outer.kind != MATRIX {
-            return Err(self.damaged(store, at, &format!("an element of type {} stands where an array should", outer.kind)));
+            return Err(self.damaged(
+                store,
+                at,
+                &format!("an element of type {} stands where an array should", outer.kind),
+            ));
         }
         let end = outer.at + outer.size;
         let mut array = Array {

@@ -39,8 +39,12 @@ pub(super) fn read(set: &mut Dataset, count: u64, range: Option<[f64; 2]>, defec
     if entries != count {
         let what = match (entries, &records) {
             (0, _) => "EEG.chanlocs is empty: channels have no labels".to_owned(),
-            (_, None) => format!("EEG.chanlocs describes {entries} of {count} channels, nobody knows which: it is dropped"),
-            (_, Some(_)) => format!("EEG.chanlocs describes {entries} channels, the data have {count}: the first count"),
+            (_, None) => {
+                format!("EEG.chanlocs describes {entries} of {count} channels, nobody knows which: it is dropped")
+            }
+            (_, Some(_)) => {
+                format!("EEG.chanlocs describes {entries} channels, the data have {count}: the first count")
+            }
         };
         defects.warn("W_SET_CHANLOCS", what);
     }
@@ -98,8 +102,7 @@ pub(super) fn settle(streams: &mut [Stream], hints: &[Hint], defects: &mut Defec
             }
             Some(kind) => channel.kind = kind,
         }
-        channel.position =
-            if channel.kind == ChannelKind::Eeg { channel.position.or(hint.position) } else { None };
+        channel.position = if channel.kind == ChannelKind::Eeg { channel.position.or(hint.position) } else { None };
     }
     for stream in streams {
         note_odd_units(&stream.channels, defects);
@@ -143,7 +146,11 @@ pub(super) fn name_of(mat: &mut Mat, node: Option<Node>) -> Result<String> {
             return Ok(text);
         }
         if let Some(value) = mat.scalar(node)? {
-            return Ok(if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value:.0}") } else { value.to_string() });
+            return Ok(if value.fract() == 0.0 && value.abs() < 1e15 {
+                format!("{value:.0}")
+            } else {
+                value.to_string()
+            });
         }
         let array = mat.array(node)?;
         let mut items = Vec::new();

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 
 /// What is looked at. `EEGDATA` is where the oldest versions kept the samples.
 const FIELDS: [&str; 13] = [
-    "nbchan", "pnts", "trials", "srate", "xmin", "xmax", "data", "datfile", "chanlocs", "chaninfo", "event", "epoch", "icaact",
+    "nbchan", "pnts", "trials", "srate", "xmin", "xmax", "data", "datfile", "chanlocs", "chaninfo", "event", "epoch",
+    "icaact",
 ];
 const STRUCTURE: &str = "EEG";
 const OLD_DATA: &str = "EEGDATA";
@@ -30,7 +31,8 @@ impl Dataset {
         let mut mat = Mat::open(store, &wanted, STRUCTURE)?;
         if let Some(damage) = &mat.damage {
             let at = damage.offset().unwrap_or_default();
-            let message = format!("behind the dataset, at byte {at}, the file is damaged ({}); left aside", damage.message());
+            let message =
+                format!("behind the dataset, at byte {at}, the file is damaged ({}); left aside", damage.message());
             defects.warn("W_SET_DAMAGE_BEHIND", message);
         }
         let mut fields = HashMap::new();

@@ -128,8 +128,7 @@ impl Events {
 
     /// Warns of cuts within epochs: EEGLAB leaves such epochs out.
     pub(super) fn note_boundaries_inside(&self, points: u64, samples: u64, defects: &mut Defects) {
-        let inside =
-            |cut: &&Cut| (0..samples as i64).contains(&cut.first) && cut.first as u64 % points.max(1) != 0;
+        let inside = |cut: &&Cut| (0..samples as i64).contains(&cut.first) && cut.first as u64 % points.max(1) != 0;
         let count = self.cuts.iter().filter(inside).count();
         if count > 0 {
             defects.warn("W_SET_BOUNDARY_IN_EPOCH", format!("{count} boundary event(s) lie within epochs"));
@@ -148,7 +147,8 @@ impl Events {
             book.add(onset_s, event.duration, &self.names[event.name as usize], true);
         }
         if outside > 0 {
-            let message = format!("{outside} event(s) lie before the first or after the last sample; they keep their place");
+            let message =
+                format!("{outside} event(s) lie before the first or after the last sample; they keep their place");
             defects.warn("W_SET_EVENT_OUTSIDE", message);
         }
         book.write_into(recording, defects);
@@ -161,7 +161,9 @@ impl Events {
             let tick = (event.latency + 0.5).floor() as i64;
             let epoch = tick.div_euclid(points as i64);
             let zero = epoch.saturating_mul(points as i64).saturating_sub(first);
-            if tick == zero && let Some(slot) = usize::try_from(epoch).ok().and_then(|i| at.get_mut(i)) {
+            if tick == zero
+                && let Some(slot) = usize::try_from(epoch).ok().and_then(|i| at.get_mut(i))
+            {
                 slot.get_or_insert(event.name);
             }
         }

@@ -122,7 +122,10 @@ fn beside(
     if length == whole * frame {
         return Ok(samples);
     }
-    let sizes = format!("the data file has {length} bytes; {channels} channels of {epochs} × {points} samples need {}", whole * frame);
+    let sizes = format!(
+        "the data file has {length} bytes; {channels} channels of {epochs} × {points} samples need {}",
+        whole * frame
+    );
     if length > whole * frame || rows {
         // Another number of channels would explain it as well, and mean other samples.
         let message = format!("{sizes} (let pass, the stated sizes count)");
@@ -146,12 +149,7 @@ fn beside(
 
 /// The file that is named, else the one of that name without its path, else the one of the dataset's stem, both with a
 /// warning: datasets are moved and renamed. A path is never followed out of the folder.
-fn data_file(
-    folder: &dyn Folder,
-    stem: &str,
-    name: &str,
-    defects: &mut Defects,
-) -> Result<(Box<dyn ByteStore>, bool)> {
+fn data_file(folder: &dyn Folder, stem: &str, name: &str, defects: &mut Defects) -> Result<(Box<dyn ByteStore>, bool)> {
     // Old datasets keep the samples of a channel together in a .dat file.
     let rows = |name: &str| name.to_ascii_lowercase().ends_with(".dat");
     let samples = |name: &str| rows(name) || name.to_ascii_lowercase().ends_with(".fdt");

@@ -102,9 +102,8 @@ fn samples_stored_smaller_than_their_class_are_read() {
 
 #[test]
 fn a_channel_in_millivolts_is_scaled_and_an_odd_unit_told() {
-    let locs = |unit: &str| {
-        structure("", &["labels", "unit"], &[vec![text("Fz"), text(unit)], vec![text("Cz"), text("uV")]])
-    };
+    let locs =
+        |unit: &str| structure("", &["labels", "unit"], &[vec![text("Fz"), text(unit)], vec![text("Cz"), text("uV")]]);
     let mut source = with(&[("chanlocs", locs("mV"))]).unwrap();
     assert_eq!(read_all(&mut source, 2, 4).unwrap()[0][2], 4000.0);
     assert_eq!(codes(&with(&[("chanlocs", locs("furlong"))]).unwrap()), ["W_UNIT_UNKNOWN"]);
@@ -231,7 +230,11 @@ fn what_unpacks_a_hundredfold_is_no_recording() {
         packed.write_all(bytes).unwrap();
         let packed = packed.finish().unwrap();
         // compressed elements are not padded
-        [15_u32.to_le_bytes(), (packed.len() as u32).to_le_bytes()].concat().into_iter().chain(packed).collect::<Vec<u8>>()
+        [15_u32.to_le_bytes(), (packed.len() as u32).to_le_bytes()]
+            .concat()
+            .into_iter()
+            .chain(packed)
+            .collect::<Vec<u8>>()
     };
     let refused = read(&file(&[pack(&bomb)]), &MemoryFolder::default(), &[]).err().unwrap();
     assert!(refused.message().contains("claims to unpack"), "{refused}");
