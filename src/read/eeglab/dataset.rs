@@ -58,8 +58,9 @@ impl Dataset {
             for name in FIELDS {
                 fields.extend(mat.variable(name).map(|node| (name.to_owned(), node)));
             }
-            if !fields.contains_key("srate") && !fields.contains_key("data") {
-                let others: Vec<&str> = mat.others.iter().map(String::as_str).collect();
+            if !["srate", "nbchan", "chanlocs"].iter().any(|name| fields.contains_key(*name)) {
+                let wanted = FIELDS.into_iter().filter(|name| fields.contains_key(*name));
+                let others: Vec<&str> = wanted.chain(mat.others.iter().map(String::as_str)).collect();
                 let found = if others.is_empty() { "nothing".to_owned() } else { others.join(", ") };
                 let (found, _) = visible(&found, &[]);
                 return Err(Error::format(format!("this MAT-file holds no EEGLAB dataset; it holds {found}"))

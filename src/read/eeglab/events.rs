@@ -11,6 +11,8 @@ use crate::unit::{Rate, Tick};
 
 /// Latencies beyond this are none.
 const FARTHEST: f64 = (1_u64 << 50) as f64;
+/// More events than these are not kept: a file that has them is noise.
+const MOST_EVENTS: usize = 1_000_000;
 /// What an event without a type is called, and an epoch without an event.
 const NAMELESS: &str = "event";
 const NO_EVENT: &str = "epoch";
@@ -58,6 +60,11 @@ pub(super) fn read(set: &mut Dataset, rate: Rate, defects: &mut Defects) -> Resu
     let mut index = std::collections::HashMap::<String, u32>::new();
     let (mut nowhere, mut nameless, mut controls, mut nodes) = (0_u64, 0_u64, 0_u64, Vec::new());
     while records.next(&mut set.mat, &mut nodes)? {
+        if events.found.len() + events.cuts.len() >= MOST_EVENTS {
+            let message = format!("{} events beyond the first {MOST_EVENTS} are left out", records.left + 1);
+            defects.warn("W_TOO_MANY_EVENTS", message);
+            break;
+        }
         let node = |field: Option<usize>| field.and_then(|i| nodes.get(i)).copied();
         let name = name_of(&mut set.mat, node(kind))?;
         let at = scalar(&mut set.mat, node(latency))?.filter(|x| x.abs() < FARTHEST);
@@ -128,7 +135,8 @@ impl Events {
 
     /// Warns of cuts within epochs: EEGLAB leaves such epochs out.
     pub(super) fn note_boundaries_inside(&self, points: u64, samples: u64, defects: &mut Defects) {
-        let inside = |cut: &&Cut| (0..samples as i64).contains(&cut.first) && cut.first as u64 % points.max(1) != 0;
+        let inside =
+            |cut: &&Cut| (0..samples as i64).contains(&cut.first) && !(cut.first as u64).is_multiple_of(points.max(1));
         let count = self.cuts.iter().filter(inside).count();
         if count > 0 {
             defects.warn("W_SET_BOUNDARY_IN_EPOCH", format!("{count} boundary event(s) lie within epochs"));

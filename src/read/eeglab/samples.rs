@@ -55,8 +55,14 @@ pub(super) fn find(set: &mut Dataset, folder: &dyn Folder, stem: &str, defects: 
         };
         return Err(set.refuse("data", what));
     };
-    let (channels, points) = (data.dims[0], data.dims[1]);
-    let epochs = data.dims[2..].iter().product::<u64>();
+    let channels = data.dims[0];
+    let (points, epochs) = match (stated.points, stated.epochs) {
+        // epochs side by side in a matrix
+        (Some(points), Some(epochs)) if data.dims.len() == 2 && points.checked_mul(epochs) == Some(data.dims[1]) => {
+            (points, epochs)
+        }
+        _ => (data.dims[1], data.dims[2..].iter().product::<u64>()),
+    };
     for (field, value, found) in
         [("nbchan", stated.channels, channels), ("pnts", stated.points, points), ("trials", stated.epochs, epochs)]
     {

@@ -175,8 +175,15 @@ fn an_epoch_without_a_time_zero_is_refused_and_may_pass() {
 }
 
 #[test]
+fn epochs_may_stand_side_by_side_in_a_matrix() {
+    let source = with(&[("trials", number(3.0)), ("pnts", number(2.0))]).unwrap();
+    let lengths: Vec<u64> = source.recording().streams[0].segments.iter().map(|s| s.length).collect();
+    assert_eq!(lengths, [2, 2, 2]);
+}
+
+#[test]
 fn sizes_that_disagree_are_refused() {
-    for (field, value) in [("pnts", 5.0), ("nbchan", 3.0), ("trials", 2.0)] {
+    for (field, value) in [("pnts", 5.0), ("nbchan", 3.0), ("trials", 2.0), ("trials", 4.0)] {
         assert_eq!(with(&[(field, number(value))]).err().unwrap().code(), Some("E_SET_SIZE"), "{field}");
     }
     for value in [0.0, -1.0, 2.5, f64::NAN, 1e300] {
