@@ -45,6 +45,22 @@ fn matrix(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/fixtures/matrix/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+/// A dataset of `fixtures/eeglab` and the files beside it.
+fn eeglab(name: &str) -> (Vec<u8>, MemoryFolder) {
+    let at = |file: &str| std::fs::read(format!("{}/fixtures/eeglab/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let mut folder = MemoryFolder::default();
+    for beside in ["beside.fdt", "rows.dat"] {
+        folder.0.insert(beside.to_owned(), MemoryStore::new(at(beside)));
+    }
+    (at(&format!("{name}.set")), folder)
+}
+
+fn open_set(bytes: &[u8], folder: &MemoryFolder) -> Result<FileSource> {
+    stimkit::read::eeglab::open(Box::new(MemoryStore::new(bytes)), folder, "fixture", &OpenOptions::default())
+}
+
+const DATASETS: [&str; 6] = ["inline", "single", "fields", "beside", "rows", "epochs"];
+
 fn small_edf() -> Vec<u8> {
     edf(2, "", "1", &[Signal::eeg("Fz", 16), Signal::eeg("Cz", 16), Signal::eeg("EMG", 16)], 4, &[])
 }
@@ -87,6 +103,10 @@ fn sources() -> Vec<(&'static str, Box<dyn Source>)> {
     }
     for name in ["comma.csv", "tab.tsv", "semicolon.csv"] {
         all.push((name, Box::new(open_csv(&matrix(name)).unwrap())));
+    }
+    for name in DATASETS {
+        let (bytes, folder) = eeglab(name);
+        all.push((name, Box::new(open_set(&bytes, &folder).unwrap())));
     }
     let mut edf = open_edf(&gappy_edf()).unwrap();
     let mut rows = Vec::new();
@@ -203,6 +223,56 @@ fn samples_times_and_events_are_what_was_written() {
     assert_eq!(events, [(10, 0.0, "S  1"), (30, 0.005, "a,b")]);
     let rows = read_all(&mut source, 2, 50).unwrap();
     assert!((0..100).all(|i| (rows[1][i] - 0.1 * f64::from(digital(1, i) + 1000)).abs() < 1e-9));
+}
+
+/// Four epochs of 0.5 s: their samples follow each other, each is a segment, and each knows what it was cut around.
+#[test]
+fn an_epoched_dataset_says_what_its_epochs_were_cut_around() {
+    let (bytes, folder) = eeglab("epochs");
+    let mut source = open_set(&bytes, &folder).unwrap();
+    let recording = source.recording().clone();
+    let cut = recording.epoched.clone().unwrap();
+    let around: Vec<&str> = cut.around.iter().map(|&name| recording.event_name(name)).collect();
+    assert_eq!((cut.first, cut.len, &around[..]), (-10, 50, &["S1", "S2", "S1", "epoch"][..]));
+    let segments: Vec<(i64, u64, f64)> =
+        recording.main_stream().segments.iter().map(|s| (s.first.0, s.length, s.start_s)).collect();
+    assert_eq!(segments, [(0, 50, 0.0), (50, 50, 0.5), (100, 50, 1.0), (150, 50, 1.5)]);
+    let events: Vec<(i64, &str)> = recording.events.iter().map(|e| (e.tick.0, recording.event_name(e.name))).collect();
+    assert_eq!(events, [(10, "S1"), (41, "response"), (60, "S2"), (94, "response"), (110, "S1")]);
+    let rows = read_all(&mut source, 3, 64).unwrap();
+    let want = |c: usize, i: usize| f64::from(digital(c, i)) / 10.0;
+    assert!(rows.iter().enumerate().all(|(c, row)| row.iter().enumerate().all(|(i, x)| *x == want(c, i))));
+}
+
+#[test]
+fn one_dataset_saved_in_five_ways_is_one_recording() {
+    for name in ["inline", "single", "fields", "beside", "rows"] {
+        let (bytes, folder) = eeglab(name);
+        let mut source = open_set(&bytes, &folder).unwrap();
+        let recording = source.recording().clone();
+        assert_eq!(
+            (recording.format.as_str(), recording.epoched.is_none(), &recording.warnings[..]),
+            ("EEGLAB", true, &[][..])
+        );
+        let segments: Vec<(i64, u64, f64)> =
+            recording.main_stream().segments.iter().map(|s| (s.first.0, s.length, s.start_s)).collect();
+        assert_eq!(segments, [(0, 80, 0.0), (80, 70, 1.3), (150, 50, 2.0)], "{name}");
+        let events: Vec<(i64, f64, f64, &str)> = recording
+            .events
+            .iter()
+            .map(|e| (e.tick.0, e.fraction, e.duration_s, recording.event_name(e.name)))
+            .collect();
+        assert_eq!(events, [(10, 0.0, 0.0, "S255"), (30, 0.25, 0.05, "7"), (110, 0.0, 0.0, "S255")], "{name}");
+        let channels = &recording.main_stream().channels;
+        let told: Vec<(&str, &str)> = channels.iter().map(|c| (&*c.name, c.kind.name())).collect();
+        assert_eq!(told, [("Fz", "eeg"), ("E7", "eeg"), ("EOGv", "eog")], "{name}");
+        assert!(channels[1].position.is_some_and(|p| (p[0] - 1.0).abs() < 1e-12), "E7 sits over the right ear");
+        assert!(channels.iter().all(|c| c.unit == Unit::Microvolt), "{name}");
+        let scale = if name == "fields" { 1.0 } else { 0.1 };
+        for (c, row) in read_all(&mut source, 3, 64).unwrap().iter().enumerate() {
+            assert!(row.iter().enumerate().all(|(i, x)| (x - scale * f64::from(digital(c, i))).abs() < 1e-5), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -323,6 +393,34 @@ fn a_file_cut_anywhere_is_refused_or_read_up_to_the_cut_with_a_warning() {
             let _ = outcome(open_bv(&header[..end], &folder));
         }
     }
+}
+
+#[test]
+fn a_dataset_cut_anywhere_is_refused_or_read_up_to_the_cut_with_a_warning() {
+    for name in DATASETS {
+        let (bytes, folder) = eeglab(name);
+        let (whole, _) = outcome(open_set(&bytes, &folder)).unwrap();
+        for end in 0..bytes.len() {
+            if let Ok((rows, warned)) = outcome(open_set(&bytes[..end], &folder)) {
+                // Where the fields are variables of their own, the last ones are none that a recording needs.
+                assert!(warned || name == "fields" && end > bytes.len() - 500, "{name} cut at {end}: without a word");
+                assert!(same(&rows, &whole), "{name} cut at {end}: other samples");
+            }
+        }
+    }
+    let (bytes, mut folder) = eeglab("beside");
+    let (whole, _) = outcome(open_set(&bytes, &folder)).unwrap();
+    let mut partly = 0;
+    for end in 0..2400 {
+        let (_, all) = eeglab("beside");
+        let data = stimkit::read::bytes::read_vec(&mut all.0["beside.fdt"].clone(), 0, end).unwrap();
+        folder.0.insert("beside.fdt".to_owned(), MemoryStore::new(data));
+        if let Ok((rows, warned)) = outcome(open_set(&bytes, &folder)) {
+            assert!(warned && rows.iter().zip(&whole).all(|(some, all)| all.starts_with(some)), "cut at {end}");
+            partly += 1;
+        }
+    }
+    assert_eq!(partly, 2400 - 12);
 }
 
 fn edf_data(folder: &MemoryFolder) -> Vec<u8> {
@@ -459,6 +557,15 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
             random.mutate(&mut bytes, 160);
             let open = if name.ends_with("npy") { open_npy } else { open_csv };
             let (result, peak) = measure(|| outcome(open(&bytes)));
+            note(peak, result.is_ok());
+        }
+    }
+    for name in ["inline", "fields", "beside", "epochs"] {
+        let (whole, folder) = eeglab(name);
+        for _ in 0..1000 * times {
+            let mut bytes = whole.clone();
+            random.mutate(&mut bytes, usize::MAX);
+            let (result, peak) = measure(|| outcome(open_set(&bytes, &folder)));
             note(peak, result.is_ok());
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The recordings lie beside the repository (`../shared/data`, or below `STIMKIT_SHARED`); without them this test says
 //! so and ends. The values come from `tests/reference/readers.py` (edfio, cross-checked against pyedflib; BrainVision
-//! from MNE-Python).
+//! and EEGLAB from MNE-Python).
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -56,6 +56,11 @@ fn differences(recording: &Recording, rows: &[Vec<Vec<f64>>], want: &Value) -> V
             let name = &channel.name;
             check(want["name"] == name.as_str(), format!("{name:?} is called {}", want["name"]));
             check((number(&want["hz"]) / stream.rate.hz() - 1.0).abs() < 1e-12, format!("{name}: {}", stream.rate));
+            // An electrode's place is that of its label, the file's coordinates are another model of the head: alike.
+            if let (Some(place), [x, y, z]) = (channel.position, list(&want["toward"])) {
+                let along = place[0] * number(x) + place[1] * number(y) + place[2] * number(z);
+                check(along > 15_f64.to_radians().cos(), format!("{name} at {place:?}, not {}", want["toward"]));
+            }
             let volts = want["unit"] == "uV";
             check(
                 !volts || channel.unit.to_string() == "uV",
@@ -89,6 +94,15 @@ fn differences(recording: &Recording, rows: &[Vec<Vec<f64>>], want: &Value) -> V
         }
     }
     let main = recording.main_stream();
+    if let Some(cut) = &recording.epoched {
+        let around: Vec<&str> = cut.around.iter().map(|&name| recording.event_name(name)).collect();
+        let want = &want["epochs"];
+        check(want["first"] == cut.first && want["len"] == cut.len, format!("epochs {} {}", cut.first, cut.len));
+        check(list(&want["around"]).iter().eq(around.iter()), format!("epochs around {around:?}"));
+        check(main.segments.iter().all(|s| s.length == cut.len as u64), "epochs of other lengths".to_owned());
+    } else {
+        check(want["epochs"].is_null(), "not epoched".to_owned());
+    }
     // BioSemi's triggers stand in the events too, by number.
     let triggers = list(&want["triggers"]);
     let is_trigger = |e: &&Event| !triggers.is_empty() && recording.event_name(e.name).parse::<u32>().is_ok();
@@ -169,7 +183,7 @@ fn real_recordings_read_as_by_their_peers() {
         }
     }
     assert!(failures.is_empty(), "{} of {compared} files:\n{}", failures.len(), failures.join("\n"));
-    assert!(compared >= 38, "{compared} files compared");
+    assert!(compared >= 43, "{compared} files compared");
 }
 
 /// What no peer shows: MNE-Python and edfio join EDF+D's records, pyedflib refuses the file. The record times are the

@@ -81,16 +81,25 @@ fn as_text(out: &mut dyn Write, path: &Path, recording: &Recording, verdict: Opt
             .map(|c| format!("{} [{}]", harmless(&c.name), harmless(&c.unit.to_string())))
             .collect();
         writeln!(out, "            {}", names.join(", "))?;
-        if stream.segments.len() > 1 && recording.epoched.is_none() {
+        if let Some(cut) = recording.epoched.as_ref().filter(|_| i == recording.main) {
+            let (from, to) = (stream.rate.seconds(cut.first as f64), cut.first as f64 + cut.len as f64 - 1.0);
+            let mut conditions = BTreeMap::<&str, usize>::new();
+            cut.around.iter().for_each(|&name| *conditions.entry(recording.event_name(name)).or_default() += 1);
+            let conditions: Vec<String> =
+                conditions.iter().map(|(name, n)| format!("{n} × {}", harmless(name))).collect();
+            writeln!(
+                out,
+                "  epochs    {} of {} samples, {from} to {} s: {}",
+                cut.around.len(),
+                cut.len,
+                stream.rate.seconds(to),
+                conditions.join(", ")
+            )?;
+        } else if stream.segments.len() > 1 {
             for s in stream.segments.iter().take(20) {
                 writeln!(out, "            segment from sample {} ({} samples) at {} s", s.first, s.length, s.start_s)?;
             }
         }
-    }
-    if let Some(epochs) = &recording.epoched {
-        let ms = |at: i64| recording.main_stream().rate.seconds(at as f64) * 1e3;
-        let (first, last) = (ms(epochs.first), ms(epochs.first + epochs.len as i64 - 1));
-        writeln!(out, "  epochs    {} of {} samples, {first}…{last} ms", epochs.around.len(), epochs.len)?;
     }
     for kind in events::kinds(recording) {
         let every = kind.interval_median_s.map_or_else(String::new, |s| format!(", every {s:.3} s (median)"));
@@ -123,10 +132,13 @@ fn as_json(path: &Path, recording: &Recording, verdict: Option<&Verdict>) -> ser
         "start": recording.start,
         "analysed_stream": recording.main,
         "streams": streams,
-        "epochs": recording.epoched.as_ref().map(|e| json!({
-            "count": e.around.len(), "samples": e.len, "first_sample": e.first,
-        })),
         "events": events::kinds(recording),
+        "epochs": recording.epoched.as_ref().map(|cut| json!({
+            "count": cut.around.len(),
+            "first": cut.first,
+            "samples": cut.len,
+            "around": cut.around.iter().map(|&name| recording.event_name(name)).collect::<Vec<_>>(),
+        })),
         "line_hz": recording.line_hz,
         "warnings": recording.warnings,
         "verify": verdict.map(|v| &v.text),

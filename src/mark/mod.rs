@@ -109,7 +109,6 @@ mod tests {
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
                 let unit = ["_uv2_per_hz", "_uv2", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
-                let unit = ["_uv2_per_hz", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
                     .iter()
                     .find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {

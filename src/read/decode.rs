@@ -1,7 +1,7 @@
 //! From stored numbers to tiles of eight channels: `value = (stored − zero) · gain + bias`, lane by lane.
 //!
 //! Two shapes exist. In *rows* a channel's samples follow each other (EDF records, BrainVision VECTORIZED); in
-//! *frames* the channels of one instant do (BrainVision MULTIPLEXED). Both are one formula, lane `l` of sample `t`
+//! *frames* the channels of one instant do (BrainVision MULTIPLEXED, EEGLAB). Both are one formula, lane `l` of sample `t`
 //! lies at `at[l] + t · stride`; rows are the case stride = width. Multiply and add stay apart (no FMA), so bits do
 //! not depend on the CPU.
 
@@ -11,15 +11,23 @@ use multiversion::multiversion;
 /// How a sample is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
+    I8,
+    U8,
     I16,
     U16,
     I24,
     I32,
+    U32,
+    I64,
+    U64,
     F32,
     F64,
     I16Be,
     U16Be,
     I32Be,
+    U32Be,
+    I64Be,
+    U64Be,
     F32Be,
     F64Be,
 }
@@ -28,26 +36,32 @@ impl Number {
     /// Bytes per sample.
     pub(super) fn width(self) -> usize {
         match self {
+            Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::I16Be | Self::U16Be => 2,
             Self::I24 => 3,
-            Self::I32 | Self::F32 | Self::I32Be | Self::F32Be => 4,
-            Self::F64 | Self::F64Be => 8,
+            Self::I32 | Self::U32 | Self::F32 | Self::I32Be | Self::U32Be | Self::F32Be => 4,
+            Self::I64 | Self::U64 | Self::F64 | Self::I64Be | Self::U64Be | Self::F64Be => 8,
         }
     }
 
     /// Whether a stored sample can be NaN or infinite.
     pub(super) fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F64 | Self::F32Be | Self::F64Be)
+        matches!(self, Self::F32 | Self::F32Be | Self::F64 | Self::F64Be)
     }
 
-    /// The lowest and highest value it can hold; `None` for floats, which do not saturate.
+    /// The lowest and highest value it can hold; `None` for floats, which do not saturate, and for what no converter
+    /// gives.
     pub(super) fn range(self) -> Option<[f64; 2]> {
         match self {
+            Self::I8 => Some([-128.0, 127.0]),
+            Self::U8 => Some([0.0, 255.0]),
             Self::I16 | Self::I16Be => Some([-32_768.0, 32_767.0]),
             Self::U16 | Self::U16Be => Some([0.0, 65_535.0]),
             Self::I24 => Some([-8_388_608.0, 8_388_607.0]),
             Self::I32 | Self::I32Be => Some([-2_147_483_648.0, 2_147_483_647.0]),
-            Self::F32 | Self::F64 | Self::F32Be | Self::F64Be => None,
+            Self::U32 | Self::U32Be => Some([0.0, 4_294_967_295.0]),
+            Self::I64 | Self::I64Be | Self::U64 | Self::U64Be => None,
+            Self::F32 | Self::F32Be | Self::F64 | Self::F64Be => None,
         }
     }
 }
@@ -76,17 +90,25 @@ pub(super) fn decode(
         return;
     }
     match number {
+        Number::I8 => i8_le(bytes, at, stride, scale, out),
+        Number::U8 => u8_le(bytes, at, stride, scale, out),
         Number::I16 if stride == 2 => rows_i16(bytes, at, scale, out),
         Number::I16 => i16_le(bytes, at, stride, scale, out),
         Number::U16 => u16_le(bytes, at, stride, scale, out),
         Number::I24 => i24_le(bytes, at, stride, scale, out),
         Number::I32 => i32_le(bytes, at, stride, scale, out),
+        Number::U32 => u32_le(bytes, at, stride, scale, out),
+        Number::I64 => i64_le(bytes, at, stride, scale, out),
+        Number::U64 => u64_le(bytes, at, stride, scale, out),
         Number::F32 => f32_le(bytes, at, stride, scale, out),
+        Number::F64 => f64_le(bytes, at, stride, scale, out),
         Number::I16Be => i16_be(bytes, at, stride, scale, out),
         Number::U16Be => u16_be(bytes, at, stride, scale, out),
         Number::I32Be => i32_be(bytes, at, stride, scale, out),
+        Number::U32Be => u32_be(bytes, at, stride, scale, out),
+        Number::I64Be => i64_be(bytes, at, stride, scale, out),
+        Number::U64Be => u64_be(bytes, at, stride, scale, out),
         Number::F32Be => f32_be(bytes, at, stride, scale, out),
-        Number::F64 => f64_le(bytes, at, stride, scale, out),
         Number::F64Be => f64_be(bytes, at, stride, scale, out),
     }
 }
@@ -124,16 +146,24 @@ macro_rules! kernel {
     };
 }
 
+kernel!(i8_le, 1, |b: [u8; 1]| f64::from(b[0] as i8));
+kernel!(u8_le, 1, |b: [u8; 1]| f64::from(b[0]));
 kernel!(i16_le, 2, |b: [u8; 2]| f64::from(i16::from_le_bytes(b)));
 kernel!(u16_le, 2, |b: [u8; 2]| f64::from(u16::from_le_bytes(b)));
 kernel!(i24_le, 3, |b: [u8; 3]| f64::from(i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8));
 kernel!(i32_le, 4, |b: [u8; 4]| f64::from(i32::from_le_bytes(b)));
+kernel!(u32_le, 4, |b: [u8; 4]| f64::from(u32::from_le_bytes(b)));
+kernel!(i64_le, 8, |b: [u8; 8]| i64::from_le_bytes(b) as f64);
+kernel!(u64_le, 8, |b: [u8; 8]| u64::from_le_bytes(b) as f64);
 kernel!(f32_le, 4, |b: [u8; 4]| f64::from(f32::from_le_bytes(b)));
+kernel!(f64_le, 8, f64::from_le_bytes);
 kernel!(i16_be, 2, |b: [u8; 2]| f64::from(i16::from_be_bytes(b)));
 kernel!(u16_be, 2, |b: [u8; 2]| f64::from(u16::from_be_bytes(b)));
 kernel!(i32_be, 4, |b: [u8; 4]| f64::from(i32::from_be_bytes(b)));
+kernel!(u32_be, 4, |b: [u8; 4]| f64::from(u32::from_be_bytes(b)));
+kernel!(i64_be, 8, |b: [u8; 8]| i64::from_be_bytes(b) as f64);
+kernel!(u64_be, 8, |b: [u8; 8]| u64::from_be_bytes(b) as f64);
 kernel!(f32_be, 4, |b: [u8; 4]| f64::from(f32::from_be_bytes(b)));
-kernel!(f64_le, 8, f64::from_le_bytes);
 kernel!(f64_be, 8, f64::from_be_bytes);
 
 /// EDF's case, the hot one: eight rows of 16-bit samples, transposed eight by eight in registers.
@@ -192,7 +222,9 @@ mod tests {
             bias: std::array::from_fn(|l| 7.0 * l as f64),
         };
         use Number::*;
-        for number in [I16, U16, I24, I32, F32, F64, I16Be, U16Be, I32Be, F32Be, F64Be] {
+        let little = [I8, U8, I16, U16, I24, I32, U32, I64, U64, F32, F64];
+        let big = [I16Be, U16Be, I32Be, U32Be, I64Be, U64Be, F32Be, F64Be];
+        for number in little.into_iter().chain(big) {
             let w = number.width();
             let n = 37;
             let rows: [usize; 8] = std::array::from_fn(|l| 3 + (7 - l) * 40 * w);
@@ -204,15 +236,15 @@ mod tests {
                     for l in 0..8 {
                         let p = at[l] + t * stride;
                         let mut b = bytes[p..p + w].to_vec();
-                        if matches!(number, I16Be | U16Be | I32Be | F32Be | F64Be) {
+                        if big.contains(&number) {
                             b.reverse();
                         }
                         let raw = b.iter().rev().fold(0_u64, |a, &b| a << 8 | u64::from(b));
                         let signed = ((raw << (64 - 8 * w)) as i64 >> (64 - 8 * w)) as f64;
                         let x = match number {
-                            U16 | U16Be => raw as f64,
-                            F32 | F32Be => f64::from(f32::from_bits(raw as u32)),
+                            U8 | U16 | U16Be | U32 | U32Be | U64 | U64Be => raw as f64,
                             F64 | F64Be => f64::from_bits(raw),
+                            F32 | F32Be => f64::from(f32::from_bits(raw as u32)),
                             _ => signed,
                         };
                         let want = (x - scale.zero[l]) * scale.gain[l] + scale.bias[l];

@@ -2,7 +2,7 @@
 
 use super::FileSource;
 use super::bytes::{ByteStore, DiskFolder, FileStore, read_vec};
-use super::{brainvision, edf, matrix, npy};
+use super::{brainvision, edf, eeglab, matrix, npy};
 use crate::flow::Source;
 use crate::unit::{Rate, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
@@ -44,7 +44,7 @@ impl OpenOptions {
     }
 }
 
-/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision; NPY and CSV matrices, whose rate
+/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision, EEGLAB; NPY and CSV matrices, whose rate
 /// and unit the options tell.
 ///
 /// # Errors
@@ -98,6 +98,7 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
             }
             open_file(&vhdr, options).map_err(|e| e.at_path(&vhdr))
         }
+        Format::Eeglab => eeglab::open(Box::new(store), &DiskFolder::of(path), &name, options),
     }
 }
 
@@ -116,6 +117,7 @@ enum Format {
     Matrix,
     BrainVision,
     BrainVisionPart,
+    Eeglab,
 }
 
 const EXPORT: &str = "export it as EDF+ or BrainVision from the recording software, or convert it with MNE-Python: \
@@ -163,11 +165,11 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
     if starts(b"GDF ") {
         return other("GDF", EXPORT);
     }
-    if starts(b"MATLAB 5.0 MAT-file") || starts(b"\x89HDF") {
-        return other(
-            if extension == "set" { "EEGLAB .set" } else { "a MATLAB file" },
-            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
-        );
+    if starts(b"MATLAB 5.0 MAT-file") {
+        return Ok(Format::Eeglab);
+    }
+    if starts(b"MATLAB 7.3 MAT-file") || starts(b"\x89HDF") {
+        return other("a MATLAB 7.3 file (HDF5)", eeglab::RESAVE);
     }
     if starts(b"RIFF") || starts(b"RF64") {
         return other("WAV", EXPORT);
@@ -181,13 +183,14 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         "fif" => {
             other("FIF", "convert it with MNE-Python: mne.export.export_raw('out.vhdr', mne.io.read_raw_fif('in.fif'))")
         }
-        "set" | "fdt" => other(
-            "EEGLAB .set",
-            "in EEGLAB: pop_writebva(EEG, 'out'); or with MNE-Python: mne.export.export_raw('out.vhdr', raw)",
-        ),
+        "set" => Err(Error::format("this is no MAT-file of level 5, as EEGLAB saves them")
+            .at_offset(0)
+            .with_hint(eeglab::RESAVE)),
+        "fdt" => Err(Error::format("an .fdt file holds the samples of an EEGLAB dataset and nothing else")
+            .with_hint("name the .set file beside it, and keep the two together")),
         "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5"
         | "trc" | "vpd" | "nxe" => other(&format!(".{extension}"), EXPORT),
         _ => Err(Error::unsupported("the file is in no format that is known here")
-            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr), NPY, CSV and TSV are read")),
+            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr), EEGLAB (.set), NPY, CSV and TSV are read")),
     }
 }

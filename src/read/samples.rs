@@ -1,7 +1,8 @@
 //! The engine below every file format: finds the bytes of the next samples, reads them once, decodes them into tiles.
 
-use super::bytes::{ByteStore, read_exact_at, zeroed};
+use super::bytes::{ByteStore, read_exact_at, read_vec, zeroed};
 use super::decode::{Number, Scale, decode};
+use super::text::Defects;
 use crate::signal::{Block, LANES, Recording, Segment};
 use crate::{Error, Result, Warning, flow::Source};
 
@@ -267,6 +268,32 @@ pub(super) fn note_not_finite(warnings: &mut Vec<Warning>, count: u64) {
         Some(warning) => warning.message = message,
         None => warnings.push(Warning::new(CODE, message)),
     }
+}
+
+/// Floats may be NaN. The first few MB of `bytes` from `start` on are looked at when a file is opened, so that `info`
+/// can say so; reading counts them all.
+pub(super) fn look_for_nan(
+    data: &mut dyn ByteStore,
+    number: Number,
+    start: u64,
+    bytes: u64,
+    defects: &mut Defects,
+) -> Result<()> {
+    if !number.is_float() {
+        return Ok(());
+    }
+    let head = read_vec(data, start, bytes.min(4 << 20))?;
+    let (singles, doubles) = (head.as_chunks::<4>().0.iter(), head.as_chunks::<8>().0.iter());
+    let count = match number {
+        Number::F32 => singles.filter(|b| !f32::from_le_bytes(**b).is_finite()).count(),
+        Number::F32Be => singles.filter(|b| !f32::from_be_bytes(**b).is_finite()).count(),
+        Number::F64 => doubles.filter(|b| !f64::from_le_bytes(**b).is_finite()).count(),
+        _ => doubles.filter(|b| !f64::from_be_bytes(**b).is_finite()).count(),
+    };
+    if count > 0 {
+        note_not_finite(&mut defects.warnings, count as u64);
+    }
+    Ok(())
 }
 
 impl Layout {

@@ -58,6 +58,8 @@ pub fn kinds(recording: &Recording) -> Vec<Kind> {
             let all = recording.events.iter().filter(|e| e.name == id).count();
             kind_of(name, times, all)
         })
+        // what an epoch was cut around has a name, and perhaps no event
+        .filter(|kind| kind.count > 0)
         .collect()
 }
 

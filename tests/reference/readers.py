@@ -3,12 +3,12 @@
 
 usage: readers.py DATA > fixtures/golden/readers.json
 
-DATA is the folder of recordings (not part of this repository; some are GPL and are only read in place). For each EDF, BDF and BrainVision file:
+DATA is the folder of recordings (not part of this repository; some are GPL and are only read in place). For each EDF, BDF, BrainVision and EEGLAB file:
 channels, rates, units, segments, annotations, and of every channel sum, smallest, largest and a dozen samples, in µV where its unit is volts.
 
 EDF and BDF come from edfio (samples and annotations are decoded lazily and plainly by the specification), cross-checked here against
-pyedflib and MNE-Python where those read the file; BioSemi's triggers come from MNE-Python, and so does
-BrainVision.
+pyedflib and MNE-Python where those read the file; BioSemi's triggers come from MNE-Python, and so do
+BrainVision and EEGLAB (of epoched datasets MNE-Python gives the samples, SciPy the events as they are stored).
 """
 import json
 import math
@@ -20,6 +20,7 @@ import edfio
 import mne
 import numpy as np
 import pyedflib
+import scipy.io
 
 warnings.simplefilter("ignore")
 mne.set_log_level("ERROR")
@@ -34,7 +35,7 @@ def chosen(n):
 
 
 # Copyleft recordings are read in place; of them only sums are kept, no sample.
-SUMS_ONLY = ("edf-edfReader/", "mep-tmsemgkit/")
+SUMS_ONLY = ("edf-edfReader/", "mep-tmsemgkit/", "eeg-restingIAF/")
 
 
 def channel(name, hz, unit, x):
@@ -108,21 +109,51 @@ def read_brainvision(path):
     return {"reader": "mne", "channels": channels, "annotations": notes}
 
 
+def read_eeglab(path):
+    eeg = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
+    eeg = vars(eeg["EEG"]) if "EEG" in eeg else eeg
+    epoched = int(eeg["trials"]) > 1
+    if epoched:
+        mne_data = mne.io.read_epochs_eeglab(str(path))
+        rows = np.concatenate(list(mne_data.get_data()), axis=1) * 1e6
+    else:
+        mne_data = mne.io.read_raw_eeglab(str(path), preload=True)
+        rows = mne_data.get_data() * 1e6
+    hz = mne_data.info["sfreq"]
+    channels = []
+    for k, name in enumerate(mne_data.ch_names):
+        c = channel(name, hz, "uV", rows[k])
+        place = mne_data.info["chs"][k]["loc"][:3]
+        length = np.linalg.norm(place)
+        c["toward"] = (place / length).tolist() if np.isfinite(length) and length > 0 else None
+        channels.append(c)
+    if not epoched:
+        notes = [[float(a["onset"]), float(a["duration"]), a["description"]] for a in mne_data.annotations]
+        return {"reader": "eeglab", "channels": channels, "annotations": notes}
+    notes = sorted([[(e.latency - 1) / hz, 0.0, str(e.type)] for e in eeg["event"]], key=lambda n: n[0])
+    around = []
+    for epoch in eeg["epoch"]:
+        latencies, types = np.atleast_1d(epoch.eventlatency), np.atleast_1d(epoch.eventtype)
+        around.append(next(str(t) for x, t in zip(latencies, types) if x == 0))
+    epochs = {"first": round(float(mne_data.tmin) * hz), "len": len(mne_data.times), "around": around}
+    return {"reader": "eeglab", "channels": channels, "annotations": notes, "epochs": epochs}
+
+
 def main(root):
     files = {}
     for path in sorted(root.rglob("*")):
         kind = path.suffix.lower()
         name = path.relative_to(root).as_posix()
-        if kind not in (".edf", ".bdf", ".vhdr"):
+        if kind not in (".edf", ".bdf", ".vhdr", ".set"):
             continue
         try:
-            files[name] = read_brainvision(path) if kind == ".vhdr" else read_edf(path)
+            files[name] = {".vhdr": read_brainvision, ".set": read_eeglab}.get(kind, read_edf)(path)
             if name.startswith(SUMS_ONLY):
                 for c in files[name]["channels"]:
                     c["at"], c["values"] = [], []
         except Exception as e:  # noqa: BLE001
             files[name] = {"refused": f"{type(e).__name__}: {e}"[:160].replace(str(root), "DATA")}
-    versions = {m.__name__: m.__version__ for m in (edfio, pyedflib, mne, np)}
+    versions = {m.__name__: m.__version__ for m in (edfio, pyedflib, mne, np, scipy)}
     json.dump({"made_by": "tests/reference/readers.py", "versions": versions, "files": files}, sys.stdout, ensure_ascii=False)
 
 
