@@ -15,6 +15,7 @@ macro_rules! with_markers {
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
             "connectivity" => Connectivity(connectivity::ConnectivityConfig),
+            "pac" => Pac(pac::PacConfig),
         } }
     };
 }
@@ -41,7 +42,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 9] = [
+        let tables: [(&TableSpec, &str); 12] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -55,6 +56,16 @@ mod tests {
             (&super::pairs::PAIRS, "kind,roi,pair,peak_to_peak_uv,latency_difference_ms,found"),
             (&super::areas::AREAS, "roi,measure,start_ms,end_ms,area_uv_ms,mean_uv,baseline_mean_uv,n_trials"),
             (&super::trial_values::TRIAL_VALUES, "trial,roi,component,mean_uv,area_uv_ms,peak_to_peak_uv"),
+            (&super::connectivity::GRAPH, "measure,band,threshold,node,metric,value"),
+            (
+                &super::pac::PAC,
+                "channel,phase_low_hz,phase_high_hz,amplitude_low_hz,amplitude_high_hz,measure,value,n_epochs,\
+                 n_empty_bins,z,p,note,harmonic_share",
+            ),
+            (
+                &super::pac::NM,
+                "channel_a,channel_b,n,m,a_low_hz,a_high_hz,b_low_hz,b_high_hz,value,n_samples,note",
+            ),
             (
                 &super::quality::QUALITY,
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
@@ -100,6 +111,8 @@ mod tests {
         check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::pac::PacConfig>("pooled = true\nnm = [{ n = 1, m = 2, a_hz = [9, 11], b_hz = [18, 22] }]");
+        check::<super::connectivity::ConnectivityConfig>("orthogonalize = 'symmetric'\n[graph]\ndensity = [0.3]");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }
