@@ -1,11 +1,14 @@
 //! Slices in, slices out: the signal processing that knows nothing of EEG.
 
+pub mod analytic;
 pub mod aperiodic;
 pub mod burg;
 pub mod cross;
 pub mod dpss;
+pub mod envelope;
 pub mod fft;
 pub mod fir;
+pub mod graph;
 pub mod iir;
 pub mod interpolate;
 pub mod levmar;
@@ -13,6 +16,7 @@ pub mod lsq;
 pub mod lzc;
 pub mod morlet;
 pub mod multitaper;
+pub mod pac;
 pub mod periodogram;
 pub mod resample;
 pub mod savgol;
@@ -20,6 +24,7 @@ pub mod sphere;
 pub mod spline;
 pub mod stats;
 pub mod stft;
+pub mod symmetric;
 pub mod tile;
 pub mod var;
 pub mod window;

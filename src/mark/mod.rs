@@ -20,6 +20,7 @@ macro_rules! with_markers {
             "rhythm" => Rhythm(rhythm::RhythmConfig),
             "index" => Index(index::IndexConfig),
             "tfr" => Tfr(tfr::TfrConfig),
+            "pac" => Pac(pac::PacConfig),
         } }
     };
 }
@@ -62,6 +63,13 @@ mod tests {
             (&super::pairs::PAIRS, "kind,roi,pair,peak_to_peak_uv,latency_difference_ms,found"),
             (&super::areas::AREAS, "roi,measure,start_ms,end_ms,area_uv_ms,mean_uv,baseline_mean_uv,n_trials"),
             (&super::trial_values::TRIAL_VALUES, "trial,roi,component,mean_uv,area_uv_ms,peak_to_peak_uv"),
+            (&super::connectivity::GRAPH, "measure,band,threshold,node,metric,value"),
+            (
+                &super::pac::PAC,
+                "channel,phase_low_hz,phase_high_hz,amplitude_low_hz,amplitude_high_hz,measure,value,n_epochs,\
+                 n_empty_bins,z,p,note,harmonic_share",
+            ),
+            (&super::pac::NM, "channel_a,channel_b,n,m,a_low_hz,a_high_hz,b_low_hz,b_high_hz,value,n_samples,note"),
             (
                 &super::quality::QUALITY,
                 "n_events,n_kept,n_bad_channels,interval_median_s,interval_min_s,snr_db,plus_minus_noise_uv,\
@@ -150,6 +158,8 @@ mod tests {
         check::<super::rhythm::RhythmConfig>("range_hz = [6, 14]\norder = 4");
         check::<super::index::IndexConfig>("lempel_ziv = false\ntheta_hz = [4, 7]");
         check::<super::tfr::TfrConfig>("mode = 'hilbert'\npower = 'induced'\nbands_hz = { alpha = [8, 12] }");
+        check::<super::pac::PacConfig>("pooled = true\nnm = [{ n = 1, m = 2, a_hz = [9, 11], b_hz = [18, 22] }]");
+        check::<super::connectivity::ConnectivityConfig>("orthogonalize = 'symmetric'\n[graph]\ndensity = [0.3]");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }

@@ -5,6 +5,8 @@
 //! `channel_a` leads. Measures of both directions at once (`psi`, `dpli`, the imaginary parts) stand in one row per pair:
 //! the other direction is their mirror image. `gc`, `gc_tr`, `pdc` and `dtf` are written both ways, a → b.
 
+mod envelope;
+mod graph;
 mod measures;
 mod method;
 mod sets;
@@ -19,6 +21,8 @@ use crate::flow::{BuildContext, EpochInfo, Marker, MarkerConfig, Problems, Repor
 use crate::names::nearest;
 use crate::signal::Epoch;
 use crate::table::{Column, Table, TableSpec};
+use graph::Graphs;
+pub use graph::{GRAPH, GraphConfig};
 use method::{Method, Plan, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +79,8 @@ pub struct ConnectivityConfig {
     /// Only these pairs (names or globs), with those of `seeds`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<[String; 2]>,
+    /// How `aec_orth` takes away what is in phase: pair by pair, or all signals at once.
+    pub orthogonalize: Orthogonalize,
     /// Surrogates with random phases, for z and p; 0: none.
     pub surrogates: usize,
     /// Half-open bands by name.
@@ -84,6 +90,9 @@ pub struct ConnectivityConfig {
     pub sets: BTreeMap<String, Vec<String>>,
     /// Vector autoregressive models, for `gc`, `gc_tr`, `pdc` and `dtf`.
     pub var: var::VarConfig,
+    /// Table `graph`: networks of the strongest pairs; not without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphConfig>,
 }
 
 /// How the spectra of an epoch are estimated.
@@ -96,6 +105,18 @@ pub enum Mode {
     Fourier,
     /// Morlet wavelets at single moments; a band's value is the mean over frequencies and moments.
     Morlet,
+}
+
+/// How signals are orthogonalised before their envelopes are correlated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orthogonalize {
+    /// Each signal of a pair against the other (Hipp et al. 2012, 10.1038/nn.3101).
+    #[default]
+    Pairwise,
+    /// All signals jointly (Colclough et al. 2015, 10.1016/j.neuroimage.2015.03.071); they must be linearly independent,
+    /// which they are not after an average reference.
+    Symmetric,
 }
 
 impl Default for ConnectivityConfig {
@@ -120,10 +141,12 @@ impl Default for ConnectivityConfig {
             full: false,
             seeds: Vec::new(),
             pairs: Vec::new(),
+            orthogonalize: Orthogonalize::Pairwise,
             surrogates: 0,
             bands_hz: bands.map(|(name, band)| (name.to_owned(), band)).into(),
             sets: BTreeMap::new(),
             var: var::VarConfig::default(),
+            graph: None,
         }
     }
 }
@@ -133,12 +156,13 @@ impl Default for ConnectivityConfig {
 type Build = fn(&ConnectivityConfig, &Plan, &EpochInfo, &mut Problems) -> Option<Box<dyn Method>>;
 
 /// The families: names of their measures, and how they are built. A new one is its file and a line here.
-const FAMILIES: &[(&[&str], Build)] = &[(&measures::NAMES, spectral::build), (var::MEASURES, var::build)];
+const FAMILIES: &[(&[&str], Build)] =
+    &[(&measures::NAMES, spectral::build), (envelope::MEASURES, envelope::build), (var::MEASURES, var::build)];
 
 impl MarkerConfig for ConnectivityConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
-        static TABLES: [&TableSpec; 1] = [&CONNECTIVITY];
-        &TABLES
+        static TABLES: [&TableSpec; 2] = [&CONNECTIVITY, &GRAPH];
+        if self.graph.is_some() { &TABLES } else { &TABLES[..1] }
     }
 
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {
@@ -151,11 +175,13 @@ impl MarkerConfig for ConnectivityConfig {
         if self.measures.is_empty() {
             problems.add("measures", "names no measure");
         }
+        let graphs = Graphs::new(self, problems);
         let plan = Plan::new(self, input, context, problems)?;
         let methods = FAMILIES.iter().filter_map(|(_, build)| build(self, &plan, input, problems)).collect();
         let reference = context.reference.clone();
-        (problems.list().len() == before)
-            .then(|| Box::new(Connectivity { plan, measures: self.measures.clone(), methods, reference }) as Box<_>)
+        (problems.list().len() == before).then(|| {
+            Box::new(Connectivity { plan, measures: self.measures.clone(), methods, reference, graphs }) as Box<_>
+        })
     }
 }
 
@@ -164,6 +190,7 @@ struct Connectivity {
     measures: Vec<String>,
     methods: Vec<Box<dyn Method>>,
     reference: String,
+    graphs: Option<Graphs>,
 }
 
 impl Connectivity {
@@ -196,9 +223,13 @@ impl Marker for Connectivity {
     }
 
     fn report(&self, report: &Report<'_>) -> Vec<Table> {
-        let mut table = Table::new(&CONNECTIVITY);
+        let (mut table, mut graph) = (Table::new(&CONNECTIVITY), Table::new(&GRAPH));
         for (condition, _) in report.averages.iter().enumerate().filter(|(_, a)| a.n() > 0) {
-            for row in self.rows(report, condition) {
+            let rows = self.rows(report, condition);
+            if let Some(graphs) = &self.graphs {
+                graphs.fill(&self.plan, report.input, u16::try_from(condition).ok(), &rows, &mut graph);
+            }
+            for row in rows {
                 let cells = [
                     row.measure.into(),
                     row.band.into(),
@@ -217,7 +248,7 @@ impl Marker for Connectivity {
                 table.push(u16::try_from(condition).ok(), cells);
             }
         }
-        vec![table]
+        if self.graphs.is_some() { vec![table, graph] } else { vec![table] }
     }
 
     fn channel_notes(&self, report: &Report<'_>) -> Vec<(usize, String)> {

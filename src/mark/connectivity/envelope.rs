@@ -1,0 +1,409 @@
+//! Amplitude envelope correlation: `aec` (raw) and `aec_orth` (orthogonalised).
+//!
+//! Each epoch is band-passed as MNE-Python would ([`Flanks::design`], Hamming, zero phase) after its mean is taken away,
+//! and made analytic ([`BandAnalytic`]); envelopes are correlated within the epoch, and the correlations averaged over
+//! epochs. `aec_orth` averages the magnitudes of both directions: `envelope_correlation(orthogonalize="pairwise",
+//! absolute=True, log=False)` of mne_connectivity (Hipp et al. 2012, 10.1038/nn.3101). It has no known expectation under
+//! independence: that depends on how fast envelopes vary. An epoch counts for a pair when both signals are finite and
+//! neither is flat.
+
+use super::method::{Band, Method, Plan, Row};
+use super::{ConnectivityConfig, Orthogonalize};
+use crate::dsp::analytic::BandAnalytic;
+use crate::dsp::envelope::{Envelopes, PairSums, SignalMut, orthogonal, raw, tile_order};
+use crate::dsp::fir::Flanks;
+use crate::dsp::symmetric::Symmetric;
+use crate::dsp::window::Window;
+use crate::flow::{EpochInfo, Problems, Report};
+use crate::signal::Epoch;
+use rayon::prelude::*;
+
+/// Names of the measures.
+pub(super) const MEASURES: &[&str] = &["aec", "aec_orth"];
+
+/// A band-passed signal this much smaller than what was recorded is rounding.
+const FLAT: f64 = 1e-12;
+
+/// Pairs that a thread takes at once.
+const PIECE: usize = 128;
+
+/// Sums of one pair over epochs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    sum: f64,
+    n: u64,
+}
+
+impl Total {
+    fn add(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.sum += value;
+            self.n += 1;
+        }
+    }
+}
+
+struct Envelope {
+    plan: Plan,
+    raw: bool,
+    orthogonal: Option<Orthogonalize>,
+    /// Pairs of slots (positions in `plan.channels`), in tile order.
+    pairs: Vec<[u32; 2]>,
+    /// Per band one plan for every thread.
+    filters: Vec<Vec<BandAnalytic>>,
+    signals: Envelopes,
+    sums: Vec<PairSums>,
+    symmetric: Option<Symmetric>,
+    /// Per slot the floor below which its band-passed signal is nothing; infinite where it cannot be used.
+    floors: Vec<f64>,
+    usable: Vec<bool>,
+    /// Raw and orthogonalised, by condition, band and pair.
+    totals: Vec<[Total; 2]>,
+    /// By condition and band: epochs that symmetric orthogonalisation had to leave out.
+    deficient: Vec<u64>,
+}
+
+/// The family of envelope measures.
+pub(super) fn build(
+    config: &ConnectivityConfig,
+    plan: &Plan,
+    _: &EpochInfo,
+    problems: &mut Problems,
+) -> Option<Box<dyn Method>> {
+    let asked = |name: &str| config.measures.iter().any(|m| m == name);
+    let orthogonal = asked("aec_orth").then_some(config.orthogonalize);
+    if !asked("aec") && orthogonal.is_none() {
+        return None;
+    }
+    let n = plan.window.len();
+    let filters: Vec<Vec<BandAnalytic>> =
+        plan.bands.iter().filter_map(|band| Some(vec![analytic(band, plan, problems)?; plan.threads])).collect();
+    if n == 0 || filters.len() < plan.bands.len() {
+        return None;
+    }
+    let slot = |channel| plan.channels.binary_search(&channel).ok().and_then(|s| u32::try_from(s).ok());
+    let mut pairs: Vec<[u32; 2]> = plan.pairs.iter().filter_map(|&(a, b)| Some([slot(a)?, slot(b)?])).collect();
+    tile_order(&mut pairs);
+    let (slots, cells) = (plan.channels.len(), plan.conditions * plan.bands.len());
+    Some(Box::new(Envelope {
+        raw: asked("aec"),
+        orthogonal,
+        signals: Envelopes::new(slots, n),
+        sums: vec![PairSums::default(); pairs.len()],
+        symmetric: (orthogonal == Some(Orthogonalize::Symmetric)).then(|| Symmetric::new(slots)),
+        floors: vec![0.0; slots],
+        usable: vec![false; slots],
+        totals: vec![<[Total; 2]>::default(); cells * pairs.len()],
+        deficient: vec![0; cells],
+        plan: plan.clone(),
+        pairs,
+        filters,
+    }))
+}
+
+/// The band's filter for one epoch; a problem where it cannot be built.
+fn analytic(band: &Band, plan: &Plan, problems: &mut Problems) -> Option<BandAnalytic> {
+    let high = if band.high_hz < plan.rate_hz / 2.0 { band.high_hz } else { f64::INFINITY };
+    let (transition_hz, window) = ([None; 2], Window::Hamming);
+    let flanks = Flanks { band_hz: [band.low_hz, high], stop: false, transition_hz, window };
+    match flanks.design(plan.rate_hz) {
+        Ok(design) => Some(BandAnalytic::new(&design.taps, plan.window.len().max(1))),
+        Err(error) => {
+            problems.add(&format!("bands_hz.{}", band.name), error.message());
+            None
+        }
+    }
+}
+
+impl Envelope {
+    fn cell(&self, condition: usize, band: usize) -> usize {
+        condition * self.plan.bands.len() + band
+    }
+
+    /// Analytic signals of one band.
+    fn transform(&mut self, epoch: &Epoch, band: usize) {
+        let Self { plan, filters, signals, floors, .. } = self;
+        let one = |filter: &mut BandAnalytic, slot: usize, mut signal: SignalMut<'_>| {
+            let x = &epoch.channel(plan.channels[slot])[plan.window.clone()];
+            signal.set(|re, im| {
+                if floors[slot].is_finite() {
+                    filter.apply(x, re, im);
+                } else {
+                    re.fill(0.0);
+                    im.fill(0.0);
+                }
+            });
+        };
+        if let [filter] = &mut filters[band][..] {
+            signals.signals_mut().enumerate().for_each(|(slot, signal)| one(filter, slot, signal));
+        } else {
+            let mut all: Vec<_> = signals.signals_mut().enumerate().collect();
+            let piece = all.len().div_ceil(filters[band].len()).max(1);
+            all.par_chunks_mut(piece).zip(&mut filters[band]).for_each(|(piece, filter)| {
+                piece.iter_mut().for_each(|(slot, signal)| one(filter, *slot, signal.again()));
+            });
+        }
+        for (slot, usable) in self.usable.iter_mut().enumerate() {
+            *usable = self.floors[slot].is_finite() && self.signals.is_above(slot, self.floors[slot]);
+        }
+    }
+
+    /// Pairwise sums of all pairs.
+    fn correlate(&mut self) {
+        let Self { signals, pairs, sums, plan, .. } = self;
+        if plan.threads > 1 {
+            let pieces = pairs.par_chunks(PIECE).zip(sums.par_chunks_mut(PIECE));
+            pieces.for_each(|(pairs, sums)| orthogonal(signals, pairs, sums));
+        } else {
+            let pieces = pairs.chunks(PIECE).zip(sums.chunks_mut(PIECE));
+            pieces.for_each(|(pairs, sums)| orthogonal(signals, pairs, sums));
+        }
+    }
+}
+
+impl Method for Envelope {
+    fn observe(&mut self, epoch: &Epoch) {
+        for (floor, &channel) in self.floors.iter_mut().zip(&self.plan.channels) {
+            let largest = epoch.channel(channel)[self.plan.window.clone()]
+                .iter()
+                .fold(0.0_f64, |m, v| if v.is_finite() { m.max(v.abs()) } else { f64::INFINITY });
+            *floor = if epoch.bad[channel] { f64::INFINITY } else { FLAT * largest };
+        }
+        for band in 0..self.plan.bands.len() {
+            self.transform(epoch, band);
+            let cell = self.cell(usize::from(epoch.condition), band);
+            let Some(totals) = self.totals.chunks_exact_mut(self.pairs.len().max(1)).nth(cell) else { return };
+            let usable = |[a, b]: [u32; 2]| self.usable[a as usize] && self.usable[b as usize];
+            if self.raw {
+                for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| usable(**p)) {
+                    total[0].add(raw(&self.signals, pair));
+                }
+            }
+            match (self.orthogonal, &mut self.symmetric) {
+                (Some(Orthogonalize::Symmetric), Some(symmetric)) => {
+                    if symmetric.apply(&mut self.signals, &self.usable) {
+                        for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| usable(**p)) {
+                            total[1].add(raw(&self.signals, pair));
+                        }
+                    } else {
+                        self.deficient[cell] += 1;
+                    }
+                }
+                (Some(_), _) => {
+                    self.correlate();
+                    let usable = |[a, b]: [u32; 2]| self.usable[a as usize] && self.usable[b as usize];
+                    let totals = self.totals.chunks_exact_mut(self.pairs.len().max(1)).nth(cell);
+                    let totals = totals.into_iter().flatten();
+                    for ((total, &pair), sums) in totals.zip(&self.pairs).zip(&self.sums) {
+                        if usable(pair)
+                            && let [Some(ab), Some(ba)] = sums.correlations(&self.signals, pair)
+                        {
+                            total[1].add(Some((ab.abs() + ba.abs()) / 2.0));
+                        }
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn rows(&self, _: &Report<'_>, condition: usize, out: &mut Vec<Row>) {
+        for (index, band) in self.plan.bands.iter().enumerate() {
+            let cell = self.cell(condition, index);
+            let Some(totals) = self.totals.chunks_exact(self.pairs.len().max(1)).nth(cell) else { return };
+            let long = self.filters[index].first().is_some_and(|f| f.reach() * 2 >= f.len());
+            for (&[a, b], total) in self.pairs.iter().zip(totals) {
+                let nodes = (self.plan.channels[a as usize], self.plan.channels[b as usize]);
+                let asked = [self.raw, self.orthogonal.is_some()];
+                for (k, &measure) in MEASURES.iter().enumerate().filter(|(k, _)| asked[*k]) {
+                    let mut row = Row::empty(measure, band, nodes);
+                    row.n_epochs = total[k].n;
+                    row.value = if total[k].n > 0 { total[k].sum / total[k].n as f64 } else { f64::NAN };
+                    row.null_expectation = if k == 0 { 0.0 } else { f64::NAN };
+                    row.note = match (k, self.deficient[cell]) {
+                        (1, 1..) => "rank_deficient",
+                        _ if long => "filter_longer_than_epoch",
+                        _ => "",
+                    };
+                    out.push(row);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.totals.fill(<[Total; 2]>::default());
+        self.deficient.fill(0);
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let filters: u64 = self.filters.iter().flatten().map(BandAnalytic::memory_bytes).sum();
+        let own = size_of_val(&self.totals[..]) + size_of_val(&self.sums[..]) + size_of_val(&self.pairs[..]);
+        filters + own as u64 + self.signals.memory_bytes() + self.symmetric.as_ref().map_or(0, Symmetric::memory_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::kit::Kit;
+    use super::*;
+    use crate::flow::{Marker, MarkerConfig};
+    use crate::table::Table;
+    use serde_json::Value;
+
+    fn golden() -> Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/envelope.json");
+        serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap()["marker"].clone()
+    }
+
+    /// Epochs × channels × samples of the reference script's generator; neighbours share a part.
+    fn epochs(count: usize, channels: usize, n: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
+        let mut s = seed;
+        let mut next = || {
+            s = (1_664_525 * s + 1_013_904_223) & 0xFFFF_FFFF;
+            s as f64 / 4_294_967_296.0 - 0.5
+        };
+        (0..count)
+            .map(|_| {
+                let mut x: Vec<Vec<f64>> = (0..channels).map(|_| (0..n).map(|_| next()).collect()).collect();
+                for c in 1..channels {
+                    for i in 0..n {
+                        x[c][i] += 0.5 * x[c - 1][i];
+                    }
+                }
+                x.iter_mut().flatten().for_each(|v| *v *= 10.0);
+                x
+            })
+            .collect()
+    }
+
+    fn config(measures: &[&str], orthogonalize: Orthogonalize) -> ConnectivityConfig {
+        ConnectivityConfig {
+            measures: measures.iter().map(|m| (*m).to_owned()).collect(),
+            orthogonalize,
+            bands_hz: [("alpha".to_owned(), [8.0, 13.0])].into(),
+            ..ConnectivityConfig::default()
+        }
+    }
+
+    fn run(config: &ConnectivityConfig, threads: usize, data: &[Vec<Vec<f64>>]) -> Table {
+        let names: Vec<String> = (0..data[0].len()).map(|c| format!("E{c}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let last = (data[0][0].len() - 1) as f64 * 4.0;
+        let mut kit = Kit::new(&names, 250.0, [0.0, last]);
+        let mut context = crate::flow::BuildContext { threads, ..Default::default() };
+        let mut marker: Box<dyn Marker> = config.build(&kit.info, &mut context, &mut Problems::default()).unwrap();
+        for (e, epoch) in data.iter().enumerate() {
+            kit.feed(&mut *marker, e as u64, 0, |c, i, _| epoch[c][i]);
+        }
+        assert!(marker.memory_bytes() > 1000);
+        kit.report(&*marker).remove(0)
+    }
+
+    fn compare(table: &Table, measure: &str, want: &Value, tolerance: f64) {
+        let mut seen = 0;
+        for row in 0..table.len() {
+            if table.text(row, "measure") == Some(measure) {
+                let node = |column| table.text(row, column).unwrap()[1..].parse::<usize>().unwrap();
+                let want = want[node("channel_a")][node("channel_b")].as_f64().unwrap();
+                let got = table.number(row, "value").unwrap();
+                assert!((got - want).abs() < tolerance, "{measure} row {row}: {got} {want}");
+                assert_eq!(table.number(row, "n_epochs"), Some(4.0));
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 10);
+    }
+
+    #[test]
+    fn from_epochs_to_correlations_as_mne_connectivity() {
+        let (golden, data) = (golden(), epochs(4, 5, 700, 5));
+        let table = run(&config(&["aec", "aec_orth"], Orthogonalize::Pairwise), 1, &data);
+        compare(&table, "aec", &golden["raw"], 1e-10);
+        compare(&table, "aec_orth", &golden["pairwise"], 1e-10);
+        let table = run(&config(&["aec_orth"], Orthogonalize::Symmetric), 1, &data);
+        compare(&table, "aec_orth", &golden["symmetric"], 1e-10);
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let data = epochs(3, 19, 500, 9);
+        let cells = |table: &Table| table.rows().map(|(_, r)| format!("{r:?}")).collect::<Vec<_>>();
+        for way in [Orthogonalize::Pairwise, Orthogonalize::Symmetric] {
+            let config = config(&["aec", "aec_orth"], way);
+            let one = cells(&run(&config, 1, &data));
+            assert_eq!(one.len(), 2 * 171);
+            assert!([2, 3, 8].iter().all(|&threads| cells(&run(&config, threads, &data)) == one));
+        }
+    }
+
+    #[test]
+    fn mixing_inflates_the_raw_correlation_only() {
+        // two independent sources in three electrodes
+        let source = epochs(40, 2, 1000, 3);
+        let data: Vec<Vec<Vec<f64>>> = source
+            .iter()
+            .map(|s| {
+                let (a, b): (Vec<f64>, Vec<f64>) = s[0].iter().zip(&s[1]).map(|(a, b)| (*a, b - 0.5 * a)).unzip();
+                let mix = a.iter().zip(&b).map(|(a, b)| a + 0.7 * b).collect();
+                vec![a, mix, b]
+            })
+            .collect();
+        let table = run(&config(&["aec", "aec_orth"], Orthogonalize::Pairwise), 1, &data);
+        let raw = table.number(0, "value").unwrap();
+        let (orth, unmixed) = (table.number(3, "value").unwrap(), table.number(4, "value").unwrap());
+        assert!(raw > 0.3 && orth < 0.25 && (orth - unmixed).abs() < 0.1, "{raw} {orth} {unmixed}");
+    }
+
+    #[test]
+    fn hard_case_14_copies_have_no_lagged_envelope() {
+        let data: Vec<Vec<Vec<f64>>> = epochs(5, 1, 700, 8)
+            .into_iter()
+            .map(|e| vec![e[0].clone(), e[0].clone(), e[0].iter().map(|v| -2.3 * v).collect()])
+            .collect();
+        let table = run(&config(&["aec", "aec_orth"], Orthogonalize::Pairwise), 1, &data);
+        for row in 0..3 {
+            assert!((table.number(row, "value").unwrap() - 1.0).abs() < 1e-12);
+            assert_eq!(table.number(row + 3, "value"), Some(0.0));
+        }
+        // jointly orthogonal signals cannot be made from copies
+        let table = run(&config(&["aec_orth"], Orthogonalize::Symmetric), 1, &data);
+        assert_eq!((table.number(0, "value"), table.number(0, "n_epochs")), (None, Some(0.0)));
+        assert_eq!(table.text(0, "note"), Some("rank_deficient"));
+    }
+
+    #[test]
+    fn hard_case_17_epochs_that_cannot_be_used_are_not_counted() {
+        let mut data = epochs(4, 4, 700, 6);
+        let good = run(&config(&["aec", "aec_orth"], Orthogonalize::Pairwise), 1, &data);
+        data[1][2][300] = f64::NAN;
+        data[3][2].fill(7.3);
+        data[3][3].fill(0.0);
+        let table = run(&config(&["aec", "aec_orth"], Orthogonalize::Pairwise), 1, &data);
+        // pairs 01 02 03 12 13 23
+        let n: Vec<f64> = (0..6).map(|row| table.number(row, "n_epochs").unwrap()).collect();
+        assert_eq!(n, [4.0, 2.0, 3.0, 2.0, 3.0, 2.0]);
+        assert_eq!(table.number(0, "value"), good.number(0, "value"));
+        assert!((0..12).all(|row| table.number(row, "value").is_some_and(f64::is_finite)));
+    }
+
+    #[test]
+    fn hard_case_20_offsets_do_not_matter() {
+        let data = epochs(3, 4, 700, 5);
+        let lifted: Vec<Vec<Vec<f64>>> =
+            data.iter().map(|e| e.iter().map(|c| c.iter().map(|v| v / 10.0 + 1e5).collect()).collect()).collect();
+        let config = config(&["aec", "aec_orth"], Orthogonalize::Pairwise);
+        let (a, b) = (run(&config, 1, &data), run(&config, 1, &lifted));
+        for row in 0..a.len() {
+            let difference = a.number(row, "value").unwrap() - b.number(row, "value").unwrap();
+            assert!(difference.abs() < 1e-8, "{difference}");
+        }
+    }
+
+    #[test]
+    fn filters_longer_than_the_epoch_are_told() {
+        let table = run(&config(&["aec"], Orthogonalize::Pairwise), 1, &epochs(2, 2, 300, 1));
+        assert_eq!(table.text(0, "note"), Some("filter_longer_than_epoch"));
+        assert!(table.number(0, "value").is_some());
+    }
+}
