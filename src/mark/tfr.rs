@@ -168,8 +168,10 @@ impl TfrConfig {
         let [low, high] = self.range_hz;
         if !(low > 0.0 && high >= low && high.is_finite()) {
             problems.add("range_hz", format!("{low}…{high} Hz is not a range of frequencies above 0"));
-        } else if high >= rate_hz / 2.0 {
+        } else if self.mode != Mode::Hilbert && high >= rate_hz / 2.0 {
             problems.add("range_hz", format!("{high} Hz needs a rate above {} Hz; here {rate_hz} Hz", 2.0 * high));
+        } else if self.step_hz > 0.0 && (high - low) / self.step_hz > 1000.0 {
+            problems.add("step_hz", format!("{} Hz gives more than a thousand frequencies", self.step_hz));
         }
         for (key, value) in [("step_hz", self.step_hz), ("n_cycles", self.n_cycles), ("step_ms", self.step_ms)] {
             if !(value > 0.0 && value.is_finite()) {
@@ -200,6 +202,22 @@ impl TfrConfig {
         Some(exact.round() as usize)
     }
 
+    /// Whether every wavelet fits in an epoch of `len` samples; the lowest frequency's is the longest.
+    fn fits(&self, len: usize, rate_hz: f64, problems: &mut Problems) -> bool {
+        let low = self.range_hz[0];
+        let seconds = match self.mode {
+            Mode::Morlet => 10.0 * sigma_s(low, self.n_cycles),
+            Mode::Multitaper => self.n_cycles / low,
+            Mode::Hilbert => 0.0,
+        };
+        let fits = seconds * rate_hz <= len as f64;
+        if !fits {
+            let (wavelet, epoch) = (1e3 * seconds, len as f64 * 1e3 / rate_hz);
+            problems.add("n_cycles", format!("at {low} Hz a wavelet lasts {wavelet:.0} ms; the epoch {epoch:.0} ms"));
+        }
+        fits
+    }
+
     fn transform(&self, len: usize, decim: usize, offset: usize, rate_hz: f64, problems: &mut Problems) -> Transform {
         let mut wavelets = Vec::new();
         let (mut weights, mut tapers) = (Vec::new(), 1);
@@ -225,13 +243,6 @@ impl TfrConfig {
                 }
                 return Transform::hilbert(filters, len, decim, offset);
             }
-        }
-        let longest = wavelets.iter().map(|w| w.values.len()).max().unwrap_or(0);
-        if longest > len {
-            let ms = |n: usize| n as f64 * 1e3 / rate_hz;
-            let say =
-                format!("at {} Hz a wavelet lasts {} ms; the epoch {} ms", self.range_hz[0], ms(longest), ms(len));
-            problems.add("n_cycles", say);
         }
         Transform::bank(Bank::new(len, decim, offset, &wavelets), tapers, weights)
     }
@@ -298,6 +309,9 @@ impl MarkerConfig for TfrConfig {
         let offset = (-input.first).rem_euclid(decim as i64) as usize;
         if offset >= input.len {
             problems.add("step_ms", format!("no cell falls into the epoch, {} samples long", input.len));
+            return None;
+        }
+        if !self.fits(input.len, rate_hz, problems) {
             return None;
         }
         let transform = self.transform(input.len, decim, offset, rate_hz, problems);

@@ -341,6 +341,8 @@ fn every_problem_is_told() {
     first(&TfrConfig { baseline_ms: [-2000.0, -950.0], ..base() }, "leaves the epoch");
     first(&TfrConfig { channels: vec!["Fz".into()], ..base() }, "channels: fits no EEG channel");
     first(&TfrConfig { baseline_per_trial: true, power: Power::Induced, ..base() }, "baseline_per_trial: needs");
+    first(&TfrConfig { step_hz: 1e-9, ..base() }, "step_hz: 0.000000001 Hz gives more than a thousand");
+    first(&TfrConfig { n_cycles: 1e9, ..base() }, "n_cycles: at 8 Hz a wavelet lasts");
     let bands_hz = BTreeMap::from([("x".to_owned(), [9.0, 8.0])]);
     first(&TfrConfig { bands_hz, ..base() }, "bands_hz.x: 9…8 Hz is not a band");
     let both = TfrConfig { step_hz: 0.0, n_cycles: -1.0, ..base() };
