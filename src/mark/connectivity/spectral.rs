@@ -111,9 +111,7 @@ impl Spectral {
         let mut all: Vec<(usize, usize)> = listed.iter().copied().chain(sets::pairs(plan, &between)).collect();
         all.sort_unstable();
         all.dedup();
-        let mut channels: Vec<usize> = all.iter().flat_map(|&(a, b)| [a, b]).collect();
-        channels.sort_unstable();
-        channels.dedup();
+        let channels = plan.channels.clone();
         let slot = |c: usize| channels.binary_search(&c).unwrap_or(0);
         let pair =
             |&(a, b): &(usize, usize)| Pair { a: slot(a), b: slot(b), listed: listed.binary_search(&(a, b)).is_ok() };

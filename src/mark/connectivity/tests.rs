@@ -151,8 +151,6 @@ fn between_sets_and_phase_slope(text: &str, case: &serde_json::Value, epochs: &[
     for ((a, b), want) in PAIRS.into_iter().zip(want) {
         let got = values(&table, "psi", (NAMES[a], NAMES[b]));
         assert!(got.iter().zip(&want).all(|(g, w)| close(*g, *w)), "psi {got:?} {want:?}");
-        // the common signal reaches the earlier channel first
-        assert!(got.iter().sum::<f64>() > 0.0);
     }
 }
 
@@ -163,10 +161,10 @@ fn hard_case_14_copies_have_no_lag_and_a_delayed_copy_has_nothing_else() {
         .map(|_| {
             let x = gauss.white(501);
             let of = |f: &dyn Fn(usize) -> f64| (1..501).map(f).collect::<Vec<f64>>();
-            vec![of(&|i| x[i]), of(&|i| x[i]), of(&|i| 4.0 * x[i]), of(&|i| -x[i]), of(&|i| x[i - 1])]
+            vec![of(&|i| x[i]), of(&|i| x[i]), of(&|i| 0.3 * x[i]), of(&|i| -x[i]), of(&|i| x[i - 1])]
         })
         .collect();
-    let measures = "measures = ['wpli', 'pli', 'imcoh', 'ciplv', 'coh', 'plv', 'wpli2_debiased', 'dpli']";
+    let measures = "measures = ['wpli', 'pli', 'imcoh', 'ciplv', 'coh', 'plv', 'wpli2_debiased', 'dpli', 'psi']";
     let table = analysed(measures, 125.0, &epochs);
     for (other, wpli) in [("B", 0.0), ("C", 0.0), ("D", 0.0), ("E", 1.0)] {
         for value in values(&table, "wpli", ("A", other)) {
@@ -182,6 +180,7 @@ fn hard_case_14_copies_have_no_lag_and_a_delayed_copy_has_nothing_else() {
     }
     // the original leads its delayed copy
     assert!(values(&table, "dpli", ("A", "E")).iter().all(|v| *v > 0.999));
+    assert!(values(&table, "psi", ("A", "E")).iter().all(|v| *v > 0.0));
     let mut kit = kit(5, 125.0, 500);
     let mut marker = kit.build(&config(measures));
     epochs.iter().enumerate().for_each(|(e, data)| feed(&mut kit, &mut *marker, e as u64, data));
