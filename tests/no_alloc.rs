@@ -103,3 +103,15 @@ fn law_3_zero_phase_and_odd_sizes() {
 fn law_3_windows_within_events() {
     assert_eq!(push_blocks(&common::clocked(), 20_000, |i| [1, 7, 400, 64, 513][i as usize % 5]), 0);
 }
+
+#[test]
+fn law_3_every_kind_of_density() {
+    let mut recipe = common::quick("tms-live");
+    for psd in ["average=median", "method=multitaper", "adaptive=true"] {
+        let text = "[cut]\nwindow_ms=[0, 1]\n[[marker]]\nuse='power'\n[marker.psd]\nmedian_segments=6";
+        let patches = ["marker.power.psd.method=multitaper".to_owned(), format!("marker.power.psd.{psd}")];
+        let used = if psd == "average=median" { &patches[1..] } else { &patches };
+        recipe.marker.extend(Recipe::patched(text, used).unwrap().marker);
+    }
+    assert_eq!(push_blocks(&recipe, 3_000, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
+}
