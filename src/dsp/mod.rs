@@ -14,4 +14,5 @@ pub mod spline;
 pub mod stats;
 pub mod stft;
 pub mod tile;
+pub mod var;
 pub mod window;
