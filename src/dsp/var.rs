@@ -366,7 +366,7 @@ fn cholesky(a: &mut DMatrix<f64>, columns: usize, least: f64) -> Option<usize> {
     let rows = a.nrows();
     for j in 0..columns {
         let pivot = a[(j, j)];
-        if !(pivot > least) {
+        if pivot.is_nan() || pivot <= least {
             return Some(j);
         }
         let root = pivot.sqrt();

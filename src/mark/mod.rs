@@ -14,6 +14,7 @@ macro_rules! with_markers {
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
+            "spread" => Spread(spread::SpreadConfig),
             "connectivity" => Connectivity(connectivity::ConnectivityConfig),
         } }
     };
@@ -42,6 +43,7 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: [(&TableSpec, &str); 9] = [
+        let tables: [(&TableSpec, &str); 10] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -63,14 +65,26 @@ mod tests {
             (
                 &super::connectivity::CONNECTIVITY,
                 "measure,band,low_hz,high_hz,channel_a,channel_b,value,n_epochs,null_expectation,z,p,reference,note",
+                &super::spread::SPREAD,
+                "component,window_start_ms,window_end_ms,channel,distance_mm,threshold_uv,onset_ms,peak_ms,peak_uv,\
+                 p_signflip,significant,n_trials",
+            ),
+            (
+                &super::spread::PROPAGATION,
+                "component,window_start_ms,window_end_ms,target,opposite,n_channels,n_significant,share,n_same_side,\
+                 n_other_side,hemispheric_ratio,isp,speed_m_per_s,r_squared,n_fit,n_trials,caution",
             ),
         ];
         for (spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
-                let unit = ["_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"].iter().find(|u| column.name.ends_with(*u));
+                let unit = ["_m_per_s", "_mm", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
+                    .iter()
+                    .find(|u| column.name.ends_with(*u));
                 let expected = unit.map_or("", |u| match *u {
+                    "_m_per_s" => "m/s",
+                    "_mm" => "mm",
                     "_uv_ms" => "uV ms",
                     "_uv" => "uV",
                     "_ms" => "ms",
@@ -100,6 +114,7 @@ mod tests {
         check::<super::pairs::PairsConfig>("channels = false\nneighbour_ms = 3");
         check::<super::areas::AreasConfig>("windows_ms = [[10, 20]]");
         check::<super::trial_values::TrialValuesConfig>("site = 'parietal'");
+        check::<super::spread::SpreadConfig>("target = 'C4'\nflips = 500");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }
