@@ -42,8 +42,7 @@ mod tests {
     /// The contract's columns, after the identity columns, in order.
     #[test]
     fn columns_are_the_contract() {
-        let tables: [(&TableSpec, &str); 9] = [
-        let tables: [(&TableSpec, &str); 10] = [
+        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -65,6 +64,8 @@ mod tests {
             (
                 &super::connectivity::CONNECTIVITY,
                 "measure,band,low_hz,high_hz,channel_a,channel_b,value,n_epochs,null_expectation,z,p,reference,note",
+            ),
+            (
                 &super::spread::SPREAD,
                 "component,window_start_ms,window_end_ms,channel,distance_mm,threshold_uv,onset_ms,peak_ms,peak_uv,\
                  p_signflip,significant,n_trials",
