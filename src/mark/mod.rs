@@ -15,6 +15,7 @@ macro_rules! with_markers {
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
             "quality" => Quality(quality::QualityConfig),
             "power" => Power(power::PowerConfig),
+            "spread" => Spread(spread::SpreadConfig),
             "connectivity" => Connectivity(connectivity::ConnectivityConfig),
             "aperiodic" => Aperiodic(aperiodic::AperiodicConfig),
             "rhythm" => Rhythm(rhythm::RhythmConfig),
@@ -50,6 +51,7 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: &[(&TableSpec, &str)] = &[
+        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -110,6 +112,14 @@ mod tests {
             (
                 &super::tfr::NATURAL_FREQUENCY,
                 "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials",
+                &super::spread::SPREAD,
+                "component,window_start_ms,window_end_ms,channel,distance_mm,threshold_uv,onset_ms,peak_ms,peak_uv,\
+                 p_signflip,significant,n_trials",
+            ),
+            (
+                &super::spread::PROPAGATION,
+                "component,window_start_ms,window_end_ms,target,opposite,n_channels,n_significant,share,n_same_side,\
+                 n_other_side,hemispheric_ratio,isp,speed_m_per_s,r_squared,n_fit,n_trials,caution",
             ),
         ];
         for &(spec, columns) in tables {
@@ -122,6 +132,12 @@ mod tests {
                 let expected = unit.map_or("", |u| match *u {
                     "_uv2_per_hz" => "uV2/Hz",
                     "_uv2" => "uV2",
+                let unit = ["_m_per_s", "_mm", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
+                    .iter()
+                    .find(|u| column.name.ends_with(*u));
+                let expected = unit.map_or("", |u| match *u {
+                    "_m_per_s" => "m/s",
+                    "_mm" => "mm",
                     "_uv_ms" => "uV ms",
                     "_uv" => "uV",
                     "_ms" => "ms",
@@ -160,6 +176,7 @@ mod tests {
         check::<super::tfr::TfrConfig>("mode = 'hilbert'\npower = 'induced'\nbands_hz = { alpha = [8, 12] }");
         check::<super::pac::PacConfig>("pooled = true\nnm = [{ n = 1, m = 2, a_hz = [9, 11], b_hz = [18, 22] }]");
         check::<super::connectivity::ConnectivityConfig>("orthogonalize = 'symmetric'\n[graph]\ndensity = [0.3]");
+        check::<super::spread::SpreadConfig>("target = 'C4'\nflips = 500");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }

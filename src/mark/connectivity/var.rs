@@ -105,7 +105,7 @@ impl Order {
 pub(super) fn build(
     config: &ConnectivityConfig,
     plan: &Plan,
-    input: &EpochInfo,
+    _: &EpochInfo,
     problems: &mut Problems,
 ) -> Option<Box<dyn Method>> {
     let wanted: Vec<&'static str> =
@@ -163,7 +163,6 @@ pub(super) fn build(
     let number = |c: usize| channels.binary_search(&c).ok();
     let pairs = plan.pairs.iter().filter_map(|&(a, b)| Some((number(a)?, number(b)?))).collect();
     let sums = (0..plan.conditions).map(|_| LagSums::new(channels.len(), highest, len)).collect();
-    debug_assert!(channels.iter().all(|&c| c < input.channels.len()));
     Some(Box::new(Directed {
         config: config.var.clone(),
         wanted,
