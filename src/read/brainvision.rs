@@ -10,10 +10,10 @@ mod files;
 mod ini;
 mod markers;
 
-use super::bytes::{ByteStore, Folder, read_vec};
+use super::bytes::Folder;
 use super::decode::Number;
 use super::events::EventBook;
-use super::samples::{FileSource, Layout, note_not_finite};
+use super::samples::{FileSource, Layout, look_for_nan};
 use super::text::{Defects, decimal, visible};
 use super::{OpenOptions, note_odd_units, recording, settle_kinds};
 use crate::signal::date::DateTime;
@@ -89,9 +89,7 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
         columns,
     };
     let mut data = data;
-    if number.is_float() {
-        look_for_nan(&mut *data, number, layout.record_bytes, defects)?;
-    }
+    look_for_nan(&mut *data, number, 0..layout.record_bytes, &mut defects.warnings)?;
     recording.warnings = std::mem::take(&mut defects.warnings);
     FileSource::new(recording, data, vec![layout])
 }
@@ -310,15 +308,4 @@ fn segments(common: &Section, markers: &Markers, samples: u64, rate: Rate, defec
         );
     }
     segments
-}
-
-/// Floats may be NaN. The first few MB are looked at here, so that `info` can say so; reading counts them all.
-fn look_for_nan(data: &mut dyn ByteStore, number: Number, bytes: u64, defects: &mut Defects) -> Result<()> {
-    let head = read_vec(data, 0, bytes.min(4 << 20))?;
-    let read = |b: &[u8; 4]| if number == Number::F32 { f32::from_le_bytes(*b) } else { f32::from_be_bytes(*b) };
-    let count = head.as_chunks::<4>().0.iter().filter(|b| !read(b).is_finite()).count();
-    if count > 0 {
-        note_not_finite(&mut defects.warnings, count as u64);
-    }
-    Ok(())
 }

@@ -1,9 +1,10 @@
 //! The engine below every file format: finds the bytes of the next samples, reads them once, decodes them into tiles.
 
-use super::bytes::{ByteStore, read_exact_at, zeroed};
+use super::bytes::{ByteStore, read_exact_at, read_vec, zeroed};
 use super::decode::{Number, Scale, decode};
 use crate::signal::{Block, LANES, Recording, Segment};
 use crate::{Error, Result, Warning, flow::Source};
+use std::ops::Range;
 
 /// Most bytes that are read at once, unless a single record is larger.
 const WINDOW: u64 = 1 << 20;
@@ -257,6 +258,29 @@ impl FileSource {
             note_not_finite(&mut self.recording.warnings, self.not_finite);
         }
     }
+}
+
+/// Floats may be NaN. The first few MB of the samples, which lie in `bytes`, are looked at when a file is opened, so that
+/// `info` can say so; reading counts them all.
+pub(super) fn look_for_nan(
+    store: &mut dyn ByteStore,
+    number: Number,
+    bytes: Range<u64>,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let not_finite: fn(&[u8]) -> bool = match number {
+        Number::F32 => |b| !f32::from_le_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F32Be => |b| !f32::from_be_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F64 => |b| !f64::from_le_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F64Be => |b| !f64::from_be_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        _ => return Ok(()),
+    };
+    let head = read_vec(store, bytes.start, (bytes.end - bytes.start).min(4 << 20))?;
+    let count = head.chunks_exact(number.width()).filter(|b| not_finite(b)).count();
+    if count > 0 {
+        note_not_finite(warnings, count as u64);
+    }
+    Ok(())
 }
 
 /// Sets (or renews) the warning that counts the samples that are not numbers.
