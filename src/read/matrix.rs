@@ -377,7 +377,6 @@ impl Times {
 
     /// Where segments begin (row and time), the mean step inside them, and the first row whose time does not increase.
     /// A gap is a step of more than 1.5 samples.
-    #[allow(clippy::type_complexity)]
     fn gaps(&mut self, step: f64) -> Result<(Vec<(u64, f64)>, f64, Option<u64>)> {
         let (mut starts, mut last, mut backwards) = (Vec::new(), None::<f64>, None);
         let (mut inside, mut n) = (0.0, 0_u64);
