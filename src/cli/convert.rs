@@ -47,6 +47,9 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     if source.recording().streams.len() > 1 && args.stream.is_none() {
         talk.note(&format!("stream {stream} of {} is written; choose with --stream", source.recording().streams.len()));
     }
+    if source.recording().epoched.is_some() {
+        talk.note("the epochs are written as segments of a continuous recording");
+    }
     source.select(stream, &channels)?;
     write(&mut *source, stream, &args.out, Encoding::Float32, talk)?;
     Ok(0)

@@ -51,7 +51,6 @@ mod tests {
     #[test]
     fn columns_are_the_contract() {
         let tables: &[(&TableSpec, &str)] = &[
-        let tables: [(&TableSpec, &str); 11] = [
             (&super::tep::TEP, "n_trials,time_ms,filled"),
             (&super::tep::TEP_LONG, "n_trials,channel,time_ms,filled,value_uv"),
             (&super::field::FIELD, "roi,n_trials,time_ms,filled,mean_uv,field_uv"),
@@ -112,6 +111,8 @@ mod tests {
             (
                 &super::tfr::NATURAL_FREQUENCY,
                 "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials",
+            ),
+            (
                 &super::spread::SPREAD,
                 "component,window_start_ms,window_end_ms,channel,distance_mm,threshold_uv,onset_ms,peak_ms,peak_uv,\
                  p_signflip,significant,n_trials",
@@ -126,25 +127,19 @@ mod tests {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
             for column in spec.columns {
-                let unit = ["_uv2_per_hz", "_uv2", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
-                    .iter()
-                    .find(|u| column.name.ends_with(*u));
-                let expected = unit.map_or("", |u| match *u {
-                    "_uv2_per_hz" => "uV2/Hz",
-                    "_uv2" => "uV2",
-                let unit = ["_m_per_s", "_mm", "_uv_ms", "_uv", "_ms", "_s", "_hz", "_db"]
-                    .iter()
-                    .find(|u| column.name.ends_with(*u));
-                let expected = unit.map_or("", |u| match *u {
-                    "_m_per_s" => "m/s",
-                    "_mm" => "mm",
-                    "_uv_ms" => "uV ms",
-                    "_uv" => "uV",
-                    "_ms" => "ms",
-                    "_s" => "s",
-                    "_hz" => "Hz",
-                    _ => "dB",
-                });
+                let units = [
+                    ("_uv2_per_hz", "uV2/Hz"),
+                    ("_uv2", "uV2"),
+                    ("_m_per_s", "m/s"),
+                    ("_mm", "mm"),
+                    ("_uv_ms", "uV ms"),
+                    ("_uv", "uV"),
+                    ("_ms", "ms"),
+                    ("_s", "s"),
+                    ("_hz", "Hz"),
+                    ("_db", "dB"),
+                ];
+                let expected = units.iter().find(|(end, _)| column.name.ends_with(end)).map_or("", |(_, unit)| unit);
                 assert_eq!(column.unit, expected, "{}.{}", spec.name, column.name);
                 assert!(column.about.len() > 5);
             }

@@ -89,7 +89,7 @@ pub fn open(header: &[u8], folder: &dyn Folder, name: &str, options: &OpenOption
         columns,
     };
     let mut data = data;
-    look_for_nan(&mut *data, number, 0, layout.record_bytes, defects)?;
+    look_for_nan(&mut *data, number, 0..layout.record_bytes, &mut defects.warnings)?;
     recording.warnings = std::mem::take(&mut defects.warnings);
     FileSource::new(recording, data, vec![layout])
 }

@@ -22,6 +22,8 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 const LONGEST_LINE: u64 = 4 << 20;
 /// A time that is further off its place than this share of a sample is not of a uniform rate.
 const JITTER: f64 = 0.5;
+/// No EEG is sampled more slowly: a column called `time` that says so does not hold seconds.
+const SLOWEST_HZ: f64 = 5.0;
 
 /// Opens a table of numbers.
 ///
@@ -331,6 +333,10 @@ impl Times {
                 break;
             }
         }
+        if told.is_none() && rate.hz() < SLOWEST_HZ {
+            return Err(Error::format(format!("the times are those of {rate}: are they milliseconds?"))
+                .with_hint("call the column time_ms, or say the rate with --rate HZ and leave the column out"));
+        }
         if let Some(told) = told {
             if (told.hz() / rate.hz() - 1.0).abs() > 0.01 {
                 let message = format!("the times are those of {rate}, but --rate says {told}");
@@ -371,7 +377,6 @@ impl Times {
 
     /// Where segments begin (row and time), the mean step inside them, and the first row whose time does not increase.
     /// A gap is a step of more than 1.5 samples.
-    #[allow(clippy::type_complexity)]
     fn gaps(&mut self, step: f64) -> Result<(Vec<(u64, f64)>, f64, Option<u64>)> {
         let (mut starts, mut last, mut backwards) = (Vec::new(), None::<f64>, None);
         let (mut inside, mut n) = (0.0, 0_u64);
@@ -499,6 +504,8 @@ mod tests {
         assert!(refused(&drifting, None).contains("uniform rate") && refused(&drifting, None).contains("--rate"));
         let back = table([0.0, 0.01, 0.02, 0.02, 0.03].into_iter(), "time", 2);
         assert!(refused(&back, None).contains("line 5"), "{}", refused(&back, None));
+        let ms = table((0..50).map(f64::from), "time", 0);
+        assert!(refused(&ms, None).contains("milliseconds"), "1 kHz in ms is not 1 Hz");
         let right = table((0..50).map(|i| f64::from(i) / 100.0), "time", 3);
         assert!(refused(&right, Some(1000)).contains("--rate says 1000 Hz"), "seconds that are milliseconds");
         let lenient = OpenOptions { lenient: vec!["E_CSV_TIME".to_owned()], ..told(Some(1000)) };

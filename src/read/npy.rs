@@ -10,7 +10,7 @@
 
 use super::bytes::{ByteStore, read_exact_at, read_vec};
 use super::decode::Number;
-use super::samples::{Column, FileSource, Layout};
+use super::samples::{Column, FileSource, Layout, look_for_nan};
 use super::text::{Defects, visible};
 use super::{OpenOptions, channel, recording};
 use crate::signal::{Epoching, Event, EventName, Segment, Stream};
@@ -48,6 +48,7 @@ pub fn open(mut store: Box<dyn ByteStore>, name: &str, options: &OpenOptions) ->
             format!("{} channels of {} samples: the longer axis is taken as time", array.channels, array.samples);
         defects.warn("W_NPY_AXES", message);
     }
+    look_for_nan(&mut *store, header.number, header.data_start..header.data_start + want, &mut defects.warnings)?;
     let range = header.number.range().map(|[lo, hi]| [lo * factor, hi * factor]);
     let channels = (1..=array.channels)
         .map(|i| {

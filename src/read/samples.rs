@@ -2,9 +2,9 @@
 
 use super::bytes::{ByteStore, read_exact_at, read_vec, zeroed};
 use super::decode::{Number, Scale, decode};
-use super::text::Defects;
 use crate::signal::{Block, LANES, Recording, Segment};
 use crate::{Error, Result, Warning, flow::Source};
+use std::ops::Range;
 
 /// Most bytes that are read at once, unless a single record is larger.
 const WINDOW: u64 = 1 << 20;
@@ -260,6 +260,29 @@ impl FileSource {
     }
 }
 
+/// Floats may be NaN. The first few MB of the samples, which lie in `bytes`, are looked at when a file is opened, so that
+/// `info` can say so; reading counts them all.
+pub(super) fn look_for_nan(
+    store: &mut dyn ByteStore,
+    number: Number,
+    bytes: Range<u64>,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    let not_finite: fn(&[u8]) -> bool = match number {
+        Number::F32 => |b| !f32::from_le_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F32Be => |b| !f32::from_be_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F64 => |b| !f64::from_le_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        Number::F64Be => |b| !f64::from_be_bytes(b.try_into().unwrap_or_default()).is_finite(),
+        _ => return Ok(()),
+    };
+    let head = read_vec(store, bytes.start, (bytes.end - bytes.start).min(4 << 20))?;
+    let count = head.chunks_exact(number.width()).filter(|b| not_finite(b)).count();
+    if count > 0 {
+        note_not_finite(warnings, count as u64);
+    }
+    Ok(())
+}
+
 /// Sets (or renews) the warning that counts the samples that are not numbers.
 pub(super) fn note_not_finite(warnings: &mut Vec<Warning>, count: u64) {
     const CODE: &str = "W_NOT_FINITE";
@@ -268,32 +291,6 @@ pub(super) fn note_not_finite(warnings: &mut Vec<Warning>, count: u64) {
         Some(warning) => warning.message = message,
         None => warnings.push(Warning::new(CODE, message)),
     }
-}
-
-/// Floats may be NaN. The first few MB of `bytes` from `start` on are looked at when a file is opened, so that `info`
-/// can say so; reading counts them all.
-pub(super) fn look_for_nan(
-    data: &mut dyn ByteStore,
-    number: Number,
-    start: u64,
-    bytes: u64,
-    defects: &mut Defects,
-) -> Result<()> {
-    if !number.is_float() {
-        return Ok(());
-    }
-    let head = read_vec(data, start, bytes.min(4 << 20))?;
-    let (singles, doubles) = (head.as_chunks::<4>().0.iter(), head.as_chunks::<8>().0.iter());
-    let count = match number {
-        Number::F32 => singles.filter(|b| !f32::from_le_bytes(**b).is_finite()).count(),
-        Number::F32Be => singles.filter(|b| !f32::from_be_bytes(**b).is_finite()).count(),
-        Number::F64 => doubles.filter(|b| !f64::from_le_bytes(**b).is_finite()).count(),
-        _ => doubles.filter(|b| !f64::from_be_bytes(**b).is_finite()).count(),
-    };
-    if count > 0 {
-        note_not_finite(&mut defects.warnings, count as u64);
-    }
-    Ok(())
 }
 
 impl Layout {

@@ -195,8 +195,8 @@ fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
     input.file_index = (0..input.info.channels.len()).collect();
     let mut rates = vec![500, 1000, 5000, 25_000, 100_000];
     if let Some(epochs) = &mut input.epoched {
-        // epochs of any length that occurs
-        (epochs.first, epochs.len, rates) = (-10_000, 20_001, vec![1000]);
+        // epochs of any length that is usual
+        (epochs.first, epochs.len, rates) = (-5_000, 10_001, vec![1000]);
     }
     rates.into_iter().all(|hz| {
         let Ok(rate) = Rate::new(hz, 1) else { return true };

@@ -4,6 +4,7 @@ Sample t of channel c is ((7 t + 131 c) mod 2001) - 1000, in units of 0.1 uV, so
 Run it from the project's root: python tests/reference/matrices.py
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def main():
     table.to_csv(OUT / "comma.csv", index=False)
     (table[NAMES] / 10).to_csv(OUT / "semicolon.csv", index=False, sep=";", decimal=",")
     table[NAMES].to_csv(OUT / "tab.tsv", index=False, sep="\t", na_rep="NaN")
-    print("python", sys.version.split()[0], "numpy", np.__version__, "pandas", pd.__version__)
+    versions = {"python": sys.version.split()[0], "numpy": np.__version__, "pandas": pd.__version__}
+    made = {"script": "tests/reference/matrices.py", "versions": versions, "licence": "as the project"}
+    (OUT / "made.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ impl Samples {
             stride: if rows { width } else { width * self.channels },
             columns: (0..self.channels).zip(gains).map(column).collect(),
         };
-        look_for_nan(&mut *store, number, data_start, layout.record_bytes, defects)?;
+        look_for_nan(&mut *store, number, data_start..data_start + layout.record_bytes, &mut defects.warnings)?;
         recording.warnings = std::mem::take(&mut defects.warnings);
         FileSource::new(recording, store, vec![layout])
     }
