@@ -1,7 +1,7 @@
 //! Where a reader's bytes come from: a file, memory, or a fuzzer's idea of a file.
 //!
-//! Readers never see a path. They take a [`ByteStore`], and BrainVision, whose recordings are three files,
-//! takes a [`Folder`] that hands out stores by name and never leaves the folder.
+//! Readers never see a path. They take a [`ByteStore`], and BrainVision and EEGLAB, whose recordings are several files,
+//! take a [`Folder`] that hands out stores by name and never leaves the folder.
 
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
