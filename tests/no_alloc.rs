@@ -115,3 +115,10 @@ fn law_3_every_kind_of_density() {
     }
     assert_eq!(push_blocks(&recipe, 3_000, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
 }
+
+#[test]
+fn law_3_markers_that_look_at_every_epoch() {
+    let text = "[input]\nline = 'off'\n[cut]\nevent = 'TMS'\nwindow_ms = [-500, 500]\n[[marker]]\nuse = 'aperiodic'\n\
+                method = 'irasa'\n[[marker]]\nuse = 'index'\n[[marker]]\nuse = 'rhythm'";
+    assert_eq!(push_blocks(&Recipe::parse(text).unwrap(), 500, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
+}

@@ -19,11 +19,10 @@ fn weights(frame: usize, order: usize, at: usize, derivative: usize) -> Vec<f64>
     for k in 0..n {
         let pivot = (k..n).max_by(|&a, &b| rows[a][k].abs().total_cmp(&rows[b][k].abs())).unwrap_or(k);
         rows.swap(k, pivot);
-        for i in (0..n).filter(|&i| i != k) {
-            let ratio = rows[i][k] / rows[k][k];
-            for j in k..=n {
-                rows[i][j] -= ratio * rows[k][j];
-            }
+        let lead = rows[k].clone();
+        for row in rows.iter_mut().enumerate().filter_map(|(i, row)| (i != k).then_some(row)) {
+            let ratio = row[k] / lead[k];
+            row.iter_mut().zip(&lead).skip(k).for_each(|(v, l)| *v -= ratio * l);
         }
     }
     let solution: Vec<f64> = (0..n).map(|i| rows[i][n] / rows[i][i]).collect();

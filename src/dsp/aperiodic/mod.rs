@@ -120,7 +120,7 @@ impl Aperiodic {
 pub fn fit(hz: &[f64], power: &[f64], shape: Shape, rule: &PeakRule) -> Result<Fit, Trouble> {
     let bins = hz.len().min(power.len());
     let (hz, power) = (&hz[..bins], &power[..bins]);
-    if bins < 8 || !(hz[0] > 0.0) {
+    if bins < 8 || hz[0] <= 0.0 {
         return Err(Trouble::FewBins);
     }
     if !power.iter().all(|p| *p > 0.0 && p.is_finite()) {
