@@ -113,12 +113,8 @@ mod tests {
         for case in golden["analytic"].as_array().unwrap() {
             let (x, re, im) = (list(&case["x"]), list(&case["re"]), list(&case["im"]));
             let band = list(&case["band_hz"]);
-            let flanks = Flanks {
-                band_hz: [band[0], band[1]],
-                stop: false,
-                transition_hz: [None; 2],
-                window: Window::Hamming,
-            };
+            let flanks =
+                Flanks { band_hz: [band[0], band[1]], stop: false, transition_hz: [None; 2], window: Window::Hamming };
             let taps = flanks.design(case["rate"].as_f64().unwrap()).unwrap().taps;
             let mut plan = BandAnalytic::new(&taps, x.len());
             let (mut a, mut b) = (vec![9.0; x.len()], vec![9.0; x.len()]);

@@ -367,7 +367,10 @@ mod tests {
         // amplitudes that vary by 1e-6 of themselves
         let u = lcg(4000, 3);
         let tone = |k: usize, lag: f64| -> (Vec<f64>, Vec<f64>) {
-            (0..1000).map(|i| (1.0 + 1e-6 * u[4 * i + k], 0.3 * i as f64 + lag)).map(|(m, p)| (m * p.cos(), m * p.sin())).unzip()
+            (0..1000)
+                .map(|i| (1.0 + 1e-6 * u[4 * i + k], 0.3 * i as f64 + lag))
+                .map(|(m, p)| (m * p.cos(), m * p.sin()))
+                .unzip()
         };
         let z = [tone(0, 0.0), tone(1, 1.1)];
         let [ab, ba] = both(&filled(&z), [0, 1]);

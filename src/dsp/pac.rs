@@ -313,8 +313,7 @@ mod tests {
                     p - TAU * ((p + PI) / TAU).floor()
                 })
                 .collect();
-            let amplitude: Vec<f64> =
-                (0..n).map(|i| 2.0 + depth * (phase[i] - 0.4).cos() + u[n + i]).collect();
+            let amplitude: Vec<f64> = (0..n).map(|i| 2.0 + depth * (phase[i] - 0.4).cos() + u[n + i]).collect();
             let mut phases = Phases::new(n);
             phases.set_angles(&phase);
             let (tally, paired) = (phases.tally(&amplitude), phases.pair(&amplitude));

@@ -66,7 +66,8 @@ impl Symmetric {
             }
         }
         let Self { gram, scaled, vectors, root, magnitude, column, members } = self;
-        let (gram, scaled, vectors, root) = (&gram[..k * k], &mut scaled[..k * k], &mut vectors[..k * k], &mut root[..k * k]);
+        let (gram, scaled, vectors, root) =
+            (&gram[..k * k], &mut scaled[..k * k], &mut vectors[..k * k], &mut root[..k * k]);
         let power: f64 = (0..k).map(|i| gram[i * k + i]).sum();
         let previous = &mut column[..k];
         let magnitude = &mut magnitude[..k];

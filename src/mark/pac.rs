@@ -35,14 +35,34 @@ pub static PAC: TableSpec = TableSpec {
         Column::new("phase_high_hz", "Hz", "Upper edge of the band whose phase is taken"),
         Column::new("amplitude_low_hz", "Hz", "Lower edge of the band whose amplitude is taken"),
         Column::new("amplitude_high_hz", "Hz", "Upper edge of the band whose amplitude is taken"),
-        Column::new("measure", "", "mi: modulation index; mvl: mean vector length, in uV; ndpac: of the z-scored amplitude"),
-        Column::new("value", "", "The coupling; empty where a phase bin held no sample (mi) or the amplitude is steady"),
+        Column::new(
+            "measure",
+            "",
+            "mi: modulation index; mvl: mean vector length, in uV; ndpac: of the z-scored amplitude",
+        ),
+        Column::new(
+            "value",
+            "",
+            "The coupling; empty where a phase bin held no sample (mi) or the amplitude is steady",
+        ),
         Column::new("n_epochs", "", "Epochs behind it"),
-        Column::new("n_empty_bins", "", "Phase bins without a sample, of 18: the most in any epoch, or of all when pooled"),
+        Column::new(
+            "n_empty_bins",
+            "",
+            "Phase bins without a sample, of 18: the most in any epoch, or of all when pooled",
+        ),
         Column::new("z", "", "Distance from the mean of the surrogates in their standard deviations"),
         Column::new("p", "", "(1 + surrogates that come as far) / (1 + surrogates)"),
-        Column::new("note", "", "What to mind: amplitude_band_narrow, harmonics, bad_channel; several with spaces between"),
-        Column::new("harmonic_share", "", "Part of the fast band's energy locked to the slow phase as its harmonics, 0 to 1"),
+        Column::new(
+            "note",
+            "",
+            "What to mind: amplitude_band_narrow, harmonics, bad_channel; several with spaces between",
+        ),
+        Column::new(
+            "harmonic_share",
+            "",
+            "Part of the fast band's energy locked to the slow phase as its harmonics, 0 to 1",
+        ),
     ],
 };
 
@@ -247,8 +267,12 @@ impl MarkerConfig for PacConfig {
         };
         let slow: Vec<_> =
             self.phase_hz.iter().enumerate().map(|(i, b)| band(format!("phase_hz[{i}]"), *b, problems)).collect();
-        let fast: Vec<_> =
-            self.amplitude_hz.iter().enumerate().map(|(i, b)| band(format!("amplitude_hz[{i}]"), *b, problems)).collect();
+        let fast: Vec<_> = self
+            .amplitude_hz
+            .iter()
+            .enumerate()
+            .map(|(i, b)| band(format!("amplitude_hz[{i}]"), *b, problems))
+            .collect();
         let mut ratios = Vec::new();
         for (i, nm) in self.nm.iter().enumerate() {
             if !(1..=64).contains(&nm.n) || !(1..=64).contains(&nm.m) {
@@ -527,7 +551,10 @@ impl Marker for Pac {
                     let head = [name(left), name(right), ratio.n.into(), ratio.m.into()];
                     let edges = [a_hz[0], a_hz[1], b_hz[0], b_hz[1]].map(Cell::from);
                     let note = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
-                    nm.push(condition, head.into_iter().chain(edges).chain([value.into(), samples.into(), note.into()]));
+                    nm.push(
+                        condition,
+                        head.into_iter().chain(edges).chain([value.into(), samples.into(), note.into()]),
+                    );
                 }
             }
         }
@@ -544,7 +571,8 @@ impl Marker for Pac {
             let filters: u64 = s.filters.iter().map(BandAnalytic::memory_bytes).sum();
             filters + s.phases.memory_bytes() + (16 * s.re.len() * self.plan.n + 48 * self.plan.n) as u64
         };
-        let sums = |s: &Sums| size_of::<Sums>() + 24 * s.drawn.len() + 160 * s.drawn_paired.len() + 16 * s.harmonics.len();
+        let sums =
+            |s: &Sums| size_of::<Sums>() + 24 * s.drawn.len() + 160 * s.drawn_paired.len() + 16 * s.harmonics.len();
         let slot = |s: &Slot| {
             let turns: u64 = s.turns.iter().flatten().map(Turns::memory_bytes).sum();
             turns + s.sums.iter().map(sums).sum::<usize>() as u64

@@ -105,8 +105,7 @@ impl Graphs {
             nodes.dedup();
             let index = |node: usize| nodes.binary_search(&node).ok();
             let weight = |value: f64| if signed { value.abs() } else { value };
-            let pairs: Vec<_> =
-                finite().filter_map(|r| Some((index(r.a)?, index(r.b)?, weight(r.value)))).collect();
+            let pairs: Vec<_> = finite().filter_map(|r| Some((index(r.a)?, index(r.b)?, weight(r.value)))).collect();
             for &density in &self.config.density {
                 let graph = Graph::of_density(nodes.len(), &pairs, density);
                 let mut push = |node: Cell, metric: &'static str, value: Cell| {
@@ -114,8 +113,7 @@ impl Graphs {
                     table.push(condition, head.into_iter().chain([node, metric.into(), value]));
                 };
                 let (clustering, paths) = (graph.clustering(), graph.paths());
-                let unreachable =
-                    (paths.pairs > 0).then(|| (paths.pairs - paths.reached) as f64 / paths.pairs as f64);
+                let unreachable = (paths.pairs > 0).then(|| (paths.pairs - paths.reached) as f64 / paths.pairs as f64);
                 for (metric, value) in [
                     ("n_nodes", nodes.len().into()),
                     ("n_edges", graph.edges().len().into()),

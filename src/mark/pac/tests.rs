@@ -24,7 +24,13 @@ fn config() -> PacConfig {
     }
 }
 
-fn run(config: &PacConfig, threads: usize, n: usize, epochs: u64, value: impl Fn(u64, usize, usize) -> f64) -> Vec<Table> {
+fn run(
+    config: &PacConfig,
+    threads: usize,
+    n: usize,
+    epochs: u64,
+    value: impl Fn(u64, usize, usize) -> f64,
+) -> Vec<Table> {
     let mut kit = Kit::new(&["C3", "C4", "Pz"], RATE, [0.0, (n - 1) as f64 * 1e3 / RATE]);
     let mut context = BuildContext { threads, seed: 5, ..BuildContext::default() };
     let mut marker = config.build(&kit.info, &mut context, &mut Problems::default()).unwrap();
@@ -41,7 +47,9 @@ fn coupled(depth: f64) -> impl Fn(u64, usize, usize) -> f64 {
     move |e, c, i| {
         let t = i as f64 / RATE + 10.7 * e as f64;
         let slow = TAU * 6.0 * t;
-        10.0 * slow.cos() + (1.0 + depth * slow.cos()) * (TAU * 70.3 * t).cos() + noise[(e as usize * 7919 + c * 2003 + i) % 100_000]
+        10.0 * slow.cos()
+            + (1.0 + depth * slow.cos()) * (TAU * 70.3 * t).cos()
+            + noise[(e as usize * 7919 + c * 2003 + i) % 100_000]
     }
 }
 
@@ -77,7 +85,8 @@ fn without_coupling_p_is_uniform() {
     let noise = noise(1_000_000, 12);
     let mut all = [const { Vec::new() }; 3];
     for run_number in 0..12 {
-        let value = |e: u64, c: usize, i: usize| noise[((run_number * 4 + e as usize) * 6000 + c * 2000 + i) % 1_000_000];
+        let value =
+            |e: u64, c: usize, i: usize| noise[((run_number * 4 + e as usize) * 6000 + c * 2000 + i) % 1_000_000];
         let tables = run(&config(), 1, 2000, 4, value);
         (0..9).for_each(|row| all[row % 3].push(tables[0].number(row, "p").unwrap()));
     }
