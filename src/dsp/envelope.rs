@@ -8,9 +8,9 @@
 use multiversion::multiversion;
 
 /// Vector width that the compiler is given; sums are kept lane by lane.
-const LANES: usize = 4;
+const LANES: usize = 8;
 
-/// Samples of a chunk: four rows of eight signals fill half of a first-level cache.
+/// Samples of a chunk: four rows of four signals fill half of a first-level cache.
 const CHUNK: usize = 128;
 
 /// Signals of a tile of pairs that share what the cache holds.
@@ -162,8 +162,9 @@ fn describe(re: &[f64], im: &[f64], inverse: &mut [f64], centred: &mut [f64]) ->
 pub struct PairSums {
     /// Provisional means of a's amplitude orthogonal to b, and of b's orthogonal to a.
     about: [f64; 2],
-    /// Per direction `Σ d`, `Σ d²`, `Σ d (m − mean)` with `d = o − about`.
-    sums: [[f64; 3]; 2],
+    /// Per direction `Σ d`, `Σ d²`, `Σ d (m − mean)` with `d = o − about`; lane by lane, since a sum over lanes in the hot
+    /// loop keeps compilers from making vectors.
+    sums: [[f64; LANES]; 6],
 }
 
 impl PairSums {
@@ -175,7 +176,8 @@ impl PairSums {
     }
 
     fn one(&self, direction: usize, stride: usize, of: Facts, to: Facts) -> Option<f64> {
-        let ([d, dd, dm], about) = (self.sums[direction], self.about[direction]);
+        let sum = |k: usize| self.sums[3 * direction + k].iter().sum::<f64>();
+        let (d, dd, dm, about) = (sum(0), sum(1), sum(2), self.about[direction]);
         // a skipped sample came in as o = 0
         let (n, skipped) = (to.counted as f64, (stride - to.counted) as f64);
         let (d, dd) = (d + skipped * about, dd - skipped * about * about);
@@ -225,25 +227,22 @@ fn accumulate(signals: &Envelopes, pairs: &[[u32; 2]], sums: &mut [PairSums]) {
         let lanes = |signal, row| signals.row(signal, row, from, to).as_chunks::<LANES>().0.iter();
         for (&[a, b], sums) in pairs.iter().zip(sums.iter_mut()) {
             let [about_a, about_b] = sums.about;
-            let mut acc = [[0.0; LANES]; 6];
+            let [mut d1, mut d2, mut dm, mut e1, mut e2, mut em] = sums.sums;
             let left = lanes(a, 0).zip(lanes(a, 1)).zip(lanes(a, 2)).zip(lanes(a, 3));
             let right = lanes(b, 0).zip(lanes(b, 1)).zip(lanes(b, 2)).zip(lanes(b, 3));
             for ((((xa, ya), ia), ma), (((xb, yb), ib), mb)) in left.zip(right) {
-                for l in 0..LANES {
-                    let q = (xa[l] * yb[l] - ya[l] * xb[l]).abs();
-                    let d = q * ib[l] - about_a;
-                    let e = q * ia[l] - about_b;
-                    acc[0][l] += d;
-                    acc[1][l] += d * d;
-                    acc[2][l] += d * mb[l];
-                    acc[3][l] += e;
-                    acc[4][l] += e * e;
-                    acc[5][l] += e * ma[l];
-                }
+                // one operation on all lanes after the other: the shape that compilers make vectors of
+                let q: [f64; LANES] = std::array::from_fn(|l| (xa[l] * yb[l] - ya[l] * xb[l]).abs());
+                let d: [f64; LANES] = std::array::from_fn(|l| q[l] * ib[l] - about_a);
+                let e: [f64; LANES] = std::array::from_fn(|l| q[l] * ia[l] - about_b);
+                d1 = std::array::from_fn(|l| d1[l] + d[l]);
+                d2 = std::array::from_fn(|l| d2[l] + d[l] * d[l]);
+                dm = std::array::from_fn(|l| dm[l] + d[l] * mb[l]);
+                e1 = std::array::from_fn(|l| e1[l] + e[l]);
+                e2 = std::array::from_fn(|l| e2[l] + e[l] * e[l]);
+                em = std::array::from_fn(|l| em[l] + e[l] * ma[l]);
             }
-            for (sum, acc) in sums.sums.as_flattened_mut().iter_mut().zip(&acc) {
-                *sum += (acc[0] + acc[1]) + (acc[2] + acc[3]);
-            }
+            sums.sums = [d1, d2, dm, e1, e2, em];
         }
     }
 }
@@ -270,7 +269,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
             acc[l] += a[l] * b[l];
         }
     }
-    (acc[0] + acc[1]) + (acc[2] + acc[3])
+    acc.iter().sum()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Signals are band-passed epoch by epoch ([`BandAnalytic`]). A coupling is computed within each epoch and averaged, or,
 //! with `pooled`, computed once from the samples of all epochs. Surrogates pair each epoch's phases with its own amplitude
 //! turned by a random time, at least 1 s (or a third of a shorter epoch): what the two rhythms would give if they did not
-//! know of each other (Canolty et al. 2006, 10.1126/science.1128115). The times depend on the seed and the trial only.
+//! know of each other (Canolty et al. 2006, 10.1126/science.1128115). The times depend on the seed and the trial only. A
+//! strictly periodic slow wave (a stimulator's) stays coupled however it is turned: there p says nothing.
 //!
 //! Two things look like coupling and are not. An amplitude band narrower than twice the phase's frequency has filtered
 //! the modulation's side bands away and gives about 0 (Aru et al. 2015, 10.1016/j.conb.2014.08.002): `note` says

@@ -41,12 +41,12 @@ fn run(
     kit.report(&*marker)
 }
 
-/// 6 Hz whose phase modulates the amplitude of 70 Hz with this depth, in a little noise.
+/// A slow wave whose frequency wanders about 6 Hz (a steady one stays coupled however it is shifted) and whose phase modulates the amplitude of 70 Hz with this depth, in a little noise.
 fn coupled(depth: f64) -> impl Fn(u64, usize, usize) -> f64 {
     let noise = noise(100_000, 9);
     move |e, c, i| {
         let t = i as f64 / RATE + 10.7 * e as f64;
-        let slow = TAU * 6.0 * t;
+        let slow = TAU * 6.0 * t + 2.5 * (TAU * 0.31 * t).sin() + (TAU * 0.77 * t).sin();
         10.0 * slow.cos()
             + (1.0 + depth * slow.cos()) * (TAU * 70.3 * t).cos()
             + noise[(e as usize * 7919 + c * 2003 + i) % 100_000]
@@ -70,14 +70,14 @@ fn hard_case_24_coupling_grows_with_its_depth() {
             // the amplitude of a pure tone is nearly steady: the ends of the epochs, which filters make up, decide its p
             assert!(values[0] < 2e-4 && values[2] < 0.1, "{values:?} {p:?}");
         } else {
-            assert!(p.iter().all(|p| *p == 0.02) && first(&tables, "z").iter().all(|z| *z > 4.0), "{depth} {p:?}");
+            assert!(p.iter().all(|p| *p == 0.02) && first(&tables, "z").iter().all(|z| *z > 3.0), "{depth} {p:?}");
         }
         assert_eq!(tables[0].text(0, "note"), Some(""));
         assert!(first(&tables, "harmonic_share")[0] < 0.05);
         last = values;
     }
     // an amplitude of 1 modulated fully by its cosine: mean vector ½, and |z-scored| 1/√2
-    assert!((last[1] - 0.5).abs() < 0.02 && (last[2] - 0.5_f64.sqrt()).abs() < 0.03, "{last:?}");
+    assert!((last[1] - 0.5).abs() < 0.05 && (last[2] - 0.5_f64.sqrt()).abs() < 0.08, "{last:?}");
 }
 
 #[test]
