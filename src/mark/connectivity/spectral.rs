@@ -42,6 +42,9 @@ pub(super) struct Pair {
     pub listed: bool,
 }
 
+/// Which channels of an epoch count.
+type Used<'a> = &'a mut [Stretch];
+
 /// The sums of one condition.
 #[derive(Clone)]
 struct Sum {
@@ -177,7 +180,7 @@ impl Spectral {
         let queue = &mut self.queue[at * n * stride..(at + 1) * n * stride];
         let used = &mut self.used[at * n..(at + 1) * n];
         let share = n.div_ceil(self.spectra.len()).max(1);
-        let fill = |(((spectra, queue), used), channels): (((&mut Spectra, &mut [f64]), &mut [Stretch]), &[usize])| {
+        let fill = |(((spectra, queue), used), channels): (((&mut Spectra, &mut [f64]), Used<'_>), &[usize])| {
             for ((out, used), &c) in queue.chunks_exact_mut(stride).zip(used).zip(channels) {
                 *used = spectra.fill(epoch.channel(c), out);
             }
