@@ -40,11 +40,14 @@ alpha = [8, 13]
 MORLET = """
 [[marker]]
 use = "tfr"
-frequencies_hz = [4, 45, 1]
-cycles = 3.5
+range_hz = [4, 45]
+step_hz = 1
+n_cycles = 3.5
 step_ms = 10
 baseline = "none"
-series = false
+channels = []
+windows_ms = []
+natural_ms = [0, 3000]
 """
 # what our recipe is, its step, the peer's word, how many times faster at least (None: told, bound by reading)
 MARKERS = {
