@@ -1,6 +1,7 @@
 //! A frequency band's analytic signal on one epoch: a zero-phase FIR band-pass, then the Hilbert transform, both by FFT.
 
 use super::fft::{Complex, RealFft, fast_len};
+use super::stats::sum;
 
 /// Band-pass and Hilbert transform of signals of one length, planned once.
 ///
@@ -71,7 +72,7 @@ impl BandAnalytic {
     pub fn apply(&mut self, x: &[f64], re: &mut [f64], im: &mut [f64]) {
         let (n, half, len) = (self.n, self.half, self.filter.len());
         assert!(x.len() == n && re.len() == n && im.len() == n);
-        let mean = x.iter().sum::<f64>() / n as f64;
+        let mean = sum(x) / n as f64;
         let time = &mut self.time[..len];
         time.fill(0.0);
         time[half..half + n].iter_mut().zip(x).for_each(|(t, v)| *t = v - mean);

@@ -100,6 +100,82 @@ impl Sums {
     }
 }
 
+impl Sums {
+    /// Adds the cross-spectra of some epochs, each given by the spectra of both signals: [`cross`] and [`Sums::add`] one
+    /// after the other, bit for bit, with the sums in registers.
+    ///
+    /// # Panics
+    /// When `sums` has not [`Sums::rows`] rows, or a signal fewer values than [`spectra_len`].
+    pub fn add_epochs(self, tapers: usize, bins: usize, epochs: &[(&[f64], &[f64])], sums: &mut [f64]) {
+        add_epochs_any(self, tapers, bins, epochs, sums);
+    }
+}
+
+/// As many bins as a step of the hot loop takes.
+type Lanes = [f64; LANES];
+
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+fn add_epochs_any(kept: Sums, tapers: usize, bins: usize, epochs: &[(&[f64], &[f64])], sums: &mut [f64]) {
+    assert!(sums.len() == kept.rows() * bins && bins.is_multiple_of(LANES));
+    let steps = bins / LANES;
+    let sums = sums.as_chunks_mut::<LANES>().0;
+    for k in 0..steps {
+        // every possible row; `row` says where it lies
+        let (powers, phases) = (2 * usize::from(kept.power), 2 * usize::from(kept.phase));
+        let row = |r: usize| match r {
+            0..4 => r,
+            4..6 => r - 2 + powers,
+            _ => r - 4 + powers + phases,
+        };
+        let mut acc = [[0.0; LANES]; 9];
+        let is_kept = [true, true, kept.power, kept.power, kept.phase, kept.phase, kept.lag, kept.lag, kept.lag];
+        for r in 0..9 {
+            if is_kept[r] {
+                acc[r] = sums[row(r) * steps + k];
+            }
+        }
+        for (a, b) in epochs {
+            let (a, b) = (a.as_chunks::<LANES>().0, b.as_chunks::<LANES>().0);
+            let (mut re, mut im): (Lanes, Lanes) = ([0.0; LANES], [0.0; LANES]);
+            for t in 0..tapers {
+                let at = 2 * t * steps + k;
+                let (a_re, a_im, b_re, b_im) = (&a[at], &a[at + steps], &b[at], &b[at + steps]);
+                re = std::array::from_fn(|l| re[l] + (a_re[l] * b_re[l] + a_im[l] * b_im[l]));
+                im = std::array::from_fn(|l| im[l] + (a_im[l] * b_re[l] - a_re[l] * b_im[l]));
+            }
+            im = std::array::from_fn(|l| {
+                let square = im[l] * im[l];
+                if square <= ZERO_LAG * ZERO_LAG * (re[l] * re[l] + square) { 0.0 } else { im[l] }
+            });
+            acc[0] = std::array::from_fn(|l| acc[0][l] + re[l]);
+            acc[1] = std::array::from_fn(|l| acc[1][l] + im[l]);
+            if kept.power {
+                let (a, b) = (&a[2 * tapers * steps + k], &b[2 * tapers * steps + k]);
+                acc[2] = std::array::from_fn(|l| acc[2][l] + a[l]);
+                acc[3] = std::array::from_fn(|l| acc[3][l] + b[l]);
+            }
+            if kept.phase {
+                let modulus: Lanes = std::array::from_fn(|l| (re[l] * re[l] + im[l] * im[l]).sqrt());
+                let scale: Lanes = std::array::from_fn(|l| if modulus[l] > 0.0 { 1.0 / modulus[l] } else { 0.0 });
+                acc[4] = std::array::from_fn(|l| acc[4][l] + re[l] * scale[l]);
+                acc[5] = std::array::from_fn(|l| acc[5][l] + im[l] * scale[l]);
+            }
+            if kept.lag {
+                let ahead: Lanes = std::array::from_fn(|l| if im[l] > 0.0 { 1.0 } else { 0.0 });
+                let behind: Lanes = std::array::from_fn(|l| if im[l] < 0.0 { 1.0 } else { 0.0 });
+                acc[6] = std::array::from_fn(|l| acc[6][l] + (ahead[l] - behind[l]));
+                acc[7] = std::array::from_fn(|l| acc[7][l] + im[l].abs());
+                acc[8] = std::array::from_fn(|l| acc[8][l] + im[l] * im[l]);
+            }
+        }
+        for r in 0..9 {
+            if is_kept[r] {
+                sums[row(r) * steps + k] = acc[r];
+            }
+        }
+    }
+}
+
 /// S = Σ over tapers of X_a X_b* into `out` = `[re | im][bin]`, imaginary parts within [`ZERO_LAG`] set to zero.
 ///
 /// # Panics
@@ -250,6 +326,33 @@ mod tests {
                 for (i, (got, want)) in got.iter().zip(want).enumerate() {
                     assert!((got - 1.0 - want).abs() < 1e-14, "{tapers} tapers, row {i}: {got} {want}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_at_once_are_the_same_bits() {
+        let bins = 24;
+        for tapers in [1, 3, 9] {
+            let spectra = |seed| {
+                let mut x = noise(spectra_len(tapers, bins), seed);
+                x[..7].fill(0.0);
+                fill_power(tapers, bins, &mut x);
+                x
+            };
+            let epochs: Vec<[Vec<f64>; 2]> = (0..5).map(|e| [spectra(2 * e), spectra(2 * e + 1 + e % 2)]).collect();
+            for mask in 0..8 {
+                let kept = Sums { power: mask & 1 > 0, phase: mask & 2 > 0, lag: mask & 4 > 0 };
+                let mut want = noise(kept.rows() * bins, 77);
+                let mut got = want.clone();
+                let mut out = vec![0.0; 2 * bins];
+                for [a, b] in &epochs {
+                    cross(tapers, bins, a, b, &mut out);
+                    kept.add(&out, &a[2 * tapers * bins..], &b[2 * tapers * bins..], &mut want);
+                }
+                let pairs: Vec<(&[f64], &[f64])> = epochs.iter().map(|[a, b]| (&a[..], &b[..])).collect();
+                kept.add_epochs(tapers, bins, &pairs, &mut got);
+                assert!(got.iter().zip(&want).all(|(g, w)| g.to_bits() == w.to_bits()), "{tapers} tapers, {kept:?}");
             }
         }
     }

@@ -5,13 +5,14 @@
 //! directions of a pair share `|Im(z_i z_j*)|`. Sums are taken about a provisional mean and about the envelope's own mean,
 //! so that steady envelopes (mean ≫ sd) lose no digits. A sample with `m_j = 0` has no phase and is skipped.
 
+use super::stats::sum;
 use multiversion::multiversion;
 
 /// Vector width that the compiler is given; sums are kept lane by lane.
 const LANES: usize = 8;
 
-/// Samples of a chunk: four rows of four signals fill half of a first-level cache.
-const CHUNK: usize = 128;
+/// Samples of a chunk: four rows of the eight signals of two tiles fill half of a first-level cache.
+const CHUNK: usize = 64;
 
 /// Signals of a tile of pairs that share what the cache holds.
 const TILE: u32 = 4;
@@ -139,22 +140,31 @@ impl SignalMut<'_> {
 
 #[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn describe(re: &[f64], im: &[f64], inverse: &mut [f64], centred: &mut [f64]) -> Facts {
-    let (mut counted, mut sum, mut energy) = (0, 0.0, 0.0);
+    let mut counted = 0;
     for (((re, im), inverse), m) in re.iter().zip(im).zip(inverse.iter_mut()).zip(centred.iter_mut()) {
         *m = (re * re + im * im).sqrt();
         *inverse = if *m > 0.0 { 1.0 / *m } else { 0.0 };
     }
     for m in centred.iter() {
         counted += usize::from(*m > 0.0);
-        sum += m;
-        energy += m * m;
     }
-    let (mean, mut spread) = (if counted > 0 { sum / counted as f64 } else { 0.0 }, 0.0);
+    let energy = squares(centred);
+    let mean = if counted > 0 { sum(centred) / counted as f64 } else { 0.0 };
     for m in centred.iter_mut() {
         *m = if *m > 0.0 { *m - mean } else { 0.0 };
-        spread += *m * *m;
     }
-    Facts { counted, energy, spread }
+    Facts { counted, energy, spread: squares(centred) }
+}
+
+/// `Σ x²`.
+#[inline(always)]
+fn squares(x: &[f64]) -> f64 {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut parts = [0.0; LANES];
+    for values in whole {
+        parts.iter_mut().zip(values).for_each(|(p, v)| *p += v * v);
+    }
+    parts.iter().sum::<f64>() + rest.iter().map(|v| v * v).sum::<f64>()
 }
 
 /// An epoch's sums over one pair; per direction about a provisional mean.

@@ -5,6 +5,16 @@
 /// Factor that makes the MAD of normally distributed values their standard deviation, 1 / Φ⁻¹(3/4).
 pub const MAD_TO_SD: f64 = 1.482_602_218_505_602;
 
+/// Sum of many values in eight interleaved parts: no addition waits for the one before it.
+pub fn sum(x: &[f64]) -> f64 {
+    let (whole, rest) = x.as_chunks::<8>();
+    let mut parts = [0.0; 8];
+    for values in whole {
+        parts.iter_mut().zip(values).for_each(|(p, v)| *p += v);
+    }
+    parts.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}
+
 /// Arithmetic mean; NaN without values.
 pub fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64

@@ -213,19 +213,29 @@ fn write_recording(
     create_folder(&folder)?;
     forget_other_tables(&folder, &analysis.tables.iter().map(Table::name).collect::<Vec<_>>())?;
     let (identity, conditions, raw) = (&input.identity, &analysis.conditions, batch.csv_raw);
-    let written: Vec<Result<(String, String)>> = analysis
+    // a table that goes into the summary too is formatted once
+    let written: Vec<Result<(String, String, Option<Summary>)>> = analysis
         .tables
         .par_iter()
         .map(|table| {
-            let name = format!("{}.csv", table.name());
-            let hash = write_table(&folder.join(&name), table, identity, conditions, raw)?;
-            Ok((name, hash))
+            let file = format!("{}.csv", table.name());
+            let path = folder.join(&file);
+            if table.spec().series {
+                return Ok((file, write_table(&path, table, identity, conditions, raw)?, None));
+            }
+            let (mut header, mut rows) = (Vec::new(), Vec::new());
+            let failed = |e: std::io::Error| Error::output(&folder, &e);
+            table.write_header(&mut header, raw).map_err(failed)?;
+            table.write_rows(&mut rows, identity, conditions, raw).map_err(failed)?;
+            let hash = write_file(&path, |w| w.write_all(&header).and_then(|()| w.write_all(&rows)))?;
+            Ok((file, hash, Some(Summary { name: table.name(), header, rows })))
         })
         .collect();
     let mut files = BTreeMap::new();
-    for file in written {
-        let (name, hash) = file?;
-        files.insert(name, hash);
+    for written in written {
+        let (file, hash, summary) = written?;
+        files.insert(file, hash);
+        outcome.summary.extend(summary);
     }
     let columns: serde_json::Map<String, serde_json::Value> = analysis
         .tables
@@ -236,13 +246,6 @@ fn write_recording(
         })
         .collect();
     write_json(&folder.join("columns.json"), &serde_json::Value::Object(columns))?;
-    for table in analysis.tables.iter().filter(|t| !t.spec().series) {
-        let (mut header, mut rows) = (Vec::new(), Vec::new());
-        let failed = |e: std::io::Error| Error::output(&folder, &e);
-        table.write_header(&mut header, raw).map_err(failed)?;
-        table.write_rows(&mut rows, identity, conditions, raw).map_err(failed)?;
-        outcome.summary.push(Summary { name: table.name(), header, rows });
-    }
     outcome.seconds.push(("write", started.elapsed().as_secs_f64()));
     let record = json!({
         "stimkit": env!("CARGO_PKG_VERSION"),

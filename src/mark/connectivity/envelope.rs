@@ -115,6 +115,20 @@ fn analytic(band: &Band, plan: &Plan, problems: &mut Problems) -> Option<BandAna
     }
 }
 
+/// The largest size; infinite where a value is not finite.
+fn largest(x: &[f64]) -> f64 {
+    let (whole, rest) = x.as_chunks::<8>();
+    let larger = |m: f64, v: f64| if v.abs() <= m { m } else { v.abs() };
+    let mut parts = [0.0; 8];
+    let mut poison = [0.0; 8];
+    for values in whole {
+        parts = std::array::from_fn(|l| larger(parts[l], values[l]));
+        poison = std::array::from_fn(|l| poison[l] + 0.0 * values[l]);
+    }
+    let finite = poison.iter().all(|p| *p == 0.0) && rest.iter().all(|v| v.is_finite());
+    if finite { parts.iter().chain(rest).fold(0.0, |m, v| larger(m, *v)) } else { f64::INFINITY }
+}
+
 impl Envelope {
     fn cell(&self, condition: usize, band: usize) -> usize {
         condition * self.plan.bands.len() + band
@@ -148,15 +162,25 @@ impl Envelope {
         }
     }
 
-    /// Pairwise sums of all pairs.
-    fn correlate(&mut self) {
-        let Self { signals, pairs, sums, plan, .. } = self;
+    /// Pairwise orthogonalised correlations into the totals of a cell.
+    fn correlate(&mut self, cell: usize) {
+        let Self { signals, pairs, sums, plan, usable, totals, .. } = self;
+        let Some(totals) = totals.chunks_exact_mut(pairs.len().max(1)).nth(cell) else { return };
+        let add = |((pairs, sums), totals): ((&[[u32; 2]], &mut [PairSums]), &mut [[Total; 2]])| {
+            orthogonal(signals, pairs, sums);
+            for ((total, &[a, b]), sums) in totals.iter_mut().zip(pairs).zip(sums) {
+                if usable[a as usize]
+                    && usable[b as usize]
+                    && let [Some(ab), Some(ba)] = sums.correlations(signals, [a, b])
+                {
+                    total[1].add(Some((ab.abs() + ba.abs()) / 2.0));
+                }
+            }
+        };
         if plan.threads > 1 {
-            let pieces = pairs.par_chunks(PIECE).zip(sums.par_chunks_mut(PIECE));
-            pieces.for_each(|(pairs, sums)| orthogonal(signals, pairs, sums));
+            pairs.par_chunks(PIECE).zip(sums.par_chunks_mut(PIECE)).zip(totals.par_chunks_mut(PIECE)).for_each(add);
         } else {
-            let pieces = pairs.chunks(PIECE).zip(sums.chunks_mut(PIECE));
-            pieces.for_each(|(pairs, sums)| orthogonal(signals, pairs, sums));
+            pairs.chunks(PIECE).zip(sums.chunks_mut(PIECE)).zip(totals.chunks_mut(PIECE)).for_each(add);
         }
     }
 }
@@ -164,9 +188,7 @@ impl Envelope {
 impl Method for Envelope {
     fn observe(&mut self, epoch: &Epoch) {
         for (floor, &channel) in self.floors.iter_mut().zip(&self.plan.channels) {
-            let largest = epoch.channel(channel)[self.plan.window.clone()]
-                .iter()
-                .fold(0.0_f64, |m, v| if v.is_finite() { m.max(v.abs()) } else { f64::INFINITY });
+            let largest = largest(&epoch.channel(channel)[self.plan.window.clone()]);
             *floor = if epoch.bad[channel] { f64::INFINITY } else { FLAT * largest };
         }
         for band in 0..self.plan.bands.len() {
@@ -189,19 +211,7 @@ impl Method for Envelope {
                         self.deficient[cell] += 1;
                     }
                 }
-                (Some(_), _) => {
-                    self.correlate();
-                    let usable = |[a, b]: [u32; 2]| self.usable[a as usize] && self.usable[b as usize];
-                    let totals = self.totals.chunks_exact_mut(self.pairs.len().max(1)).nth(cell);
-                    let totals = totals.into_iter().flatten();
-                    for ((total, &pair), sums) in totals.zip(&self.pairs).zip(&self.sums) {
-                        if usable(pair)
-                            && let [Some(ab), Some(ba)] = sums.correlations(&self.signals, pair)
-                        {
-                            total[1].add(Some((ab.abs() + ba.abs()) / 2.0));
-                        }
-                    }
-                }
+                (Some(_), _) => self.correlate(cell),
                 (None, _) => {}
             }
         }

@@ -100,9 +100,10 @@ impl Measure {
     pub fn value(self, bin: &Bin, n: f64, tapers: f64) -> f64 {
         let coherency = |part: f64| if n * tapers < 2.0 { f64::NAN } else { part / (bin.power_a * bin.power_b).sqrt() };
         let ratio = |part: f64, of: f64| if part == 0.0 { 0.0 } else { part / of };
+        let modulus = (bin.re * bin.re + bin.im * bin.im).sqrt();
         match self {
-            Coh => return coherency(bin.re.hypot(bin.im)),
-            Msc => return coherency(bin.re.hypot(bin.im)).powi(2),
+            Coh => return coherency(modulus),
+            Msc => return coherency(modulus).powi(2),
             CohyRe => return coherency(bin.re),
             CohyIm | Imcoh => return coherency(bin.im),
             _ if n < 2.0 => return f64::NAN,

@@ -20,12 +20,15 @@ pub mod var;
 use crate::flow::{BuildContext, EpochInfo, Marker, MarkerConfig, Problems, Report};
 use crate::names::nearest;
 use crate::signal::Epoch;
-use crate::table::{Column, Table, TableSpec};
+use crate::table::{Cell, Column, Rows, Table, TableSpec, TakeRow};
 use graph::Graphs;
 pub use graph::{GRAPH, GraphConfig};
 use method::{Method, Plan, Row};
 use serde::{Deserialize, Serialize};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Columns of `connectivity`.
 pub static CONNECTIVITY: TableSpec = TableSpec {
@@ -209,11 +212,77 @@ impl Connectivity {
             }
         }
         // edges are not negative: their bits sort as they do
-        rows.sort_by_cached_key(|row| {
-            let measure = self.measures.iter().position(|m| m == row.measure);
+        let measures = &self.measures;
+        let key = |row: &Row| {
+            let measure = measures.iter().position(|m| m == row.measure);
             (measure, row.low_hz.to_bits(), row.high_hz.to_bits(), row.a, row.b)
-        });
+        };
+        if self.plan.threads > 1 {
+            rows.par_sort_by_cached_key(key);
+        } else {
+            rows.sort_by_cached_key(key);
+        }
         rows
+    }
+}
+
+/// Rows that make one part of the table.
+const PART: usize = 2048;
+
+/// The table's rows, of which cells are made while they are written.
+struct Written {
+    rows: Vec<(Option<u16>, Row)>,
+    /// Of channels and sets.
+    names: Vec<String>,
+    reference: String,
+}
+
+impl Rows for Written {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn parts(&self) -> usize {
+        self.rows.len().div_ceil(PART)
+    }
+
+    fn make(&self, part: usize, take: &mut TakeRow<'_>) {
+        // texts of one row give their room to the next
+        let [mut band, mut a, mut b] = [const { Cell::Text(Cow::Owned(String::new())) }; 3];
+        let reference = Cell::from(self.reference.clone());
+        for (condition, row) in self.rows.iter().skip(part * PART).take(PART) {
+            set(&mut band, &row.band);
+            set(&mut a, self.names.get(row.a).map_or("", String::as_str));
+            set(&mut b, self.names.get(row.b).map_or("", String::as_str));
+            let cells = [
+                row.measure.into(),
+                std::mem::replace(&mut band, Cell::Missing),
+                row.low_hz.into(),
+                row.high_hz.into(),
+                std::mem::replace(&mut a, Cell::Missing),
+                std::mem::replace(&mut b, Cell::Missing),
+                row.value.into(),
+                row.n_epochs.into(),
+                row.null_expectation.into(),
+                row.z.into(),
+                row.p.into(),
+                reference.clone(),
+                row.note.into(),
+            ];
+            take(*condition, &cells);
+            [_, band, _, _, a, b, ..] = cells;
+        }
+    }
+}
+
+/// Puts a text into a cell, reusing its room.
+fn set(cell: &mut Cell, text: &str) {
+    match cell {
+        Cell::Text(Cow::Owned(room)) => {
+            room.clear();
+            room.push_str(text);
+        }
+        _ => *cell = text.to_owned().into(),
     }
 }
 
@@ -223,31 +292,17 @@ impl Marker for Connectivity {
     }
 
     fn report(&self, report: &Report<'_>) -> Vec<Table> {
-        let (mut table, mut graph) = (Table::new(&CONNECTIVITY), Table::new(&GRAPH));
+        let (mut all, mut graph) = (Vec::new(), Table::new(&GRAPH));
         for (condition, _) in report.averages.iter().enumerate().filter(|(_, a)| a.n() > 0) {
             let rows = self.rows(report, condition);
             if let Some(graphs) = &self.graphs {
                 graphs.fill(&self.plan, report.input, u16::try_from(condition).ok(), &rows, &mut graph);
             }
-            for row in rows {
-                let cells = [
-                    row.measure.into(),
-                    row.band.into(),
-                    row.low_hz.into(),
-                    row.high_hz.into(),
-                    self.plan.node_name(report.input, row.a).into(),
-                    self.plan.node_name(report.input, row.b).into(),
-                    row.value.into(),
-                    row.n_epochs.into(),
-                    row.null_expectation.into(),
-                    row.z.into(),
-                    row.p.into(),
-                    self.reference.clone().into(),
-                    row.note.into(),
-                ];
-                table.push(u16::try_from(condition).ok(), cells);
-            }
+            all.extend(rows.into_iter().map(|row| (u16::try_from(condition).ok(), row)));
         }
+        let nodes = report.input.channels.len() + self.plan.sets.len();
+        let names = (0..nodes).map(|node| self.plan.node_name(report.input, node)).collect();
+        let table = Table::made(&CONNECTIVITY, Arc::new(Written { rows: all, names, reference: self.reference.clone() }));
         if self.graphs.is_some() { vec![table, graph] } else { vec![table] }
     }
 

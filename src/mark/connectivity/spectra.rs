@@ -5,6 +5,7 @@ use super::{ConnectivityConfig, Mode};
 use crate::dsp::cross::{LANES, fill_power, spectra_len};
 use crate::dsp::dpss::dpss;
 use crate::dsp::fft::{Complex, RealFft};
+use crate::dsp::stats::sum;
 use crate::dsp::window::{Symmetry, Window};
 use crate::flow::Problems;
 use std::f64::consts::{PI, TAU};
@@ -92,7 +93,7 @@ impl Spectra {
     pub fn fill(&mut self, samples: &[f64], out: &mut [f64]) -> Stretch {
         let x = samples.get(self.window.clone()).unwrap_or_default();
         let first = x.first().copied().unwrap_or(0.0);
-        if !x.iter().sum::<f64>().is_finite() {
+        if !sum(x).is_finite() {
             return Stretch::NotFinite;
         }
         if x.iter().all(|v| *v == first) {
@@ -101,7 +102,7 @@ impl Spectra {
         // the mean twice: the first leaves its rounding, which is large beside a small signal on a large offset
         self.centred.iter_mut().zip(x).for_each(|(c, x)| *c = x - first);
         for _ in 0..2 {
-            let mean = self.centred.iter().sum::<f64>() / x.len() as f64;
+            let mean = sum(&self.centred) / x.len() as f64;
             self.centred.iter_mut().for_each(|c| *c -= mean);
         }
         let bins = self.bins;

@@ -10,7 +10,7 @@ use super::sets::{self, Between};
 use super::spectra::{Spectra, Stretch};
 use super::surrogates::{Spool, Surrogates};
 use super::{ConnectivityConfig, Mode};
-use crate::dsp::cross::{Bin, Sums, cross};
+use crate::dsp::cross::{Bin, Sums};
 use crate::flow::{EpochInfo, Problems, Report};
 use crate::signal::Epoch;
 use rayon::prelude::*;
@@ -81,7 +81,6 @@ pub(super) struct Spectral {
     queue: Vec<f64>,
     used: Vec<Stretch>,
     conditions: Vec<usize>,
-    cross: Vec<f64>,
     sums: Vec<Sum>,
     seen: Vec<Seen>,
     surrogates: Option<Surrogates>,
@@ -147,7 +146,6 @@ impl Spectral {
             queue: vec![0.0; QUEUE * channels.len() * spectra.len()],
             used: vec![Stretch::Used; QUEUE * channels.len()],
             conditions: Vec::with_capacity(QUEUE),
-            cross: vec![0.0; 2 * spectra.bins],
             sums: vec![sum; plan.conditions],
             seen: vec![Seen::default(); plan.conditions * channels.len()],
             tapers: spectra.tapers,
@@ -201,44 +199,42 @@ impl Spectral {
     fn flush(&mut self) {
         let (row_len, parallel) = (self.row_len(), self.spectra.len() > 1);
         let mut sums = std::mem::take(&mut self.sums);
-        let mut scratch = std::mem::take(&mut self.cross);
         for (condition, sum) in sums.iter_mut().enumerate() {
             if !self.conditions.contains(&condition) {
                 continue;
             }
-            let add = |cross: &mut [f64], values: &mut [f64], n: &mut [u32], pairs: &[Pair]| {
+            let add = |((values, n), pairs): ((&mut [f64], &mut [u32]), &[Pair])| {
                 for ((row, n), pair) in values.chunks_exact_mut(row_len).zip(n).zip(pairs) {
-                    *n += self.add_queued(condition, *pair, cross, row);
+                    *n += self.add_queued(condition, *pair, row);
                 }
             };
             if parallel {
                 (sum.values.par_chunks_mut(PIECE * row_len))
                     .zip(sum.n.par_chunks_mut(PIECE))
                     .zip(self.pairs.par_chunks(PIECE))
-                    .for_each_init(|| scratch.clone(), |cross, ((values, n), pairs)| add(cross, values, n, pairs));
+                    .for_each(add);
             } else {
-                add(&mut scratch, &mut sum.values, &mut sum.n, &self.pairs);
+                add(((&mut sum.values, &mut sum.n), &self.pairs));
             }
         }
-        (self.sums, self.cross) = (sums, scratch);
+        self.sums = sums;
         self.conditions.clear();
     }
 
     /// Adds the queued epochs of a condition to a pair's sums; their number.
-    fn add_queued(&self, condition: usize, pair: Pair, scratch: &mut [f64], row: &mut [f64]) -> u32 {
-        let (stride, channels, bins) = (self.stride(), self.channels.len(), self.bins);
-        let mut n = 0;
+    fn add_queued(&self, condition: usize, pair: Pair, row: &mut [f64]) -> u32 {
+        let (stride, channels) = (self.stride(), self.channels.len());
+        let (mut n, mut epochs) = (0, [(&[][..], &[][..]); QUEUE]);
         for (e, _) in self.conditions.iter().enumerate().filter(|(_, c)| **c == condition) {
             if self.used[e * channels + pair.a] != Stretch::Used || self.used[e * channels + pair.b] != Stretch::Used {
                 continue;
             }
             let of = |slot: usize| &self.queue[(e * channels + slot) * stride..][..stride];
-            let (a, b) = (of(pair.a), of(pair.b));
-            cross(self.tapers, bins, a, b, scratch);
-            self.kept.add(scratch, &a[stride - bins..], &b[stride - bins..], row);
+            epochs[n] = (of(pair.a), of(pair.b));
             n += 1;
         }
-        n
+        self.kept.add_epochs(self.tapers, self.bins, &epochs[..n], row);
+        n as u32
     }
 
     /// A pair's sums and epochs as of now, the queue included.
@@ -246,8 +242,7 @@ impl Spectral {
         let (sum, len) = (&self.sums[condition], self.row_len());
         row.clear();
         row.extend_from_slice(&sum.values[p * len..(p + 1) * len]);
-        let mut scratch = vec![0.0; 2 * self.bins];
-        sum.n[p] + self.add_queued(condition, self.pairs[p], &mut scratch, row)
+        sum.n[p] + self.add_queued(condition, self.pairs[p], row)
     }
 
     fn bin(&self, sums: &[f64], k: usize) -> Bin {
@@ -390,11 +385,15 @@ impl Method for Spectral {
         // a pair without lag in most bins of all epochs is one signal twice
         let mut sums = Vec::new();
         for (p, pair) in self.pairs.iter().enumerate() {
+            let bins = self.spectra.first().map_or(0, |s| s.hz.len());
+            let without_lag =
+                |row: &[f64]| 2 * row[self.bins..][..bins].iter().filter(|im| **im == 0.0).count() > bins;
             let copy = |condition: usize, sums: &mut Vec<f64>| {
-                let n = self.sums(condition, p, sums);
-                let bins = self.spectra.first().map_or(0, |s| s.hz.len());
-                let without_lag = (0..bins).filter(|&k| sums[self.bins + k] == 0.0).count();
-                n > 0 && 2 * without_lag > bins
+                // a lag seen so far is no copy, whatever waits in the queue
+                let len = self.row_len();
+                without_lag(&self.sums[condition].values[p * len..(p + 1) * len])
+                    && self.sums(condition, p, sums) > 0
+                    && without_lag(sums)
             };
             if (0..self.sums.len()).any(|condition| copy(condition, &mut sums)) {
                 notes.push((self.channels[pair.a], format!("copy of {}", name(pair.b))));
@@ -419,6 +418,6 @@ impl Method for Spectral {
     fn memory_bytes(&self) -> u64 {
         let sums: usize = self.sums.iter().map(|s| 8 * s.values.len() + 4 * s.n.len()).sum();
         let spectra: u64 = self.spectra.iter().map(Spectra::memory_bytes).sum();
-        (sums + 8 * self.queue.len() + 8 * self.cross.len()) as u64 + spectra
+        (sums + 8 * self.queue.len()) as u64 + spectra
     }
 }

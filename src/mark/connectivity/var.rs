@@ -20,6 +20,7 @@
 
 use super::ConnectivityConfig;
 use super::method::{Band, Method, Plan, Row};
+use crate::dsp::stats::sum;
 use crate::dsp::var::{Criterion, LagSums, NormalEquations, Refusal, Var};
 use crate::flow::{EpochInfo, Problems, Report};
 use crate::signal::Epoch;
@@ -166,12 +167,13 @@ pub(super) fn build(
     Some(Box::new(Directed {
         config: config.var.clone(),
         wanted,
-        channels,
         pairs,
         places,
         window: plan.window.clone(),
         threads: plan.threads,
         zeros: vec![0.0; len],
+        alive: vec![vec![false; channels.len()]; sums.len()],
+        channels,
         sums,
     }))
 }
@@ -187,8 +189,10 @@ struct Directed {
     places: Vec<(Band, Vec<f64>)>,
     window: Range<usize>,
     threads: usize,
-    /// What a bad channel is taken for: it enters no model.
+    /// What a channel is taken for that is bad or never was finite: it enters no model.
     zeros: Vec<f64>,
+    /// By condition, channels that were finite in an epoch.
+    alive: Vec<Vec<bool>>,
     /// One per condition.
     sums: Vec<LagSums>,
 }
@@ -301,22 +305,35 @@ fn mean(frequencies: &[f64], value: impl Fn(f64) -> f64) -> f64 {
 }
 
 impl Method for Directed {
+    /// An epoch counts when all channels are finite, those left out that never are. While a channel has not been finite
+    /// once it is left out; when it is for the first time, the epochs until then are those in which it was not.
     fn observe(&mut self, epoch: &Epoch) {
-        let Some(sums) = self.sums.get_mut(usize::from(epoch.condition)) else { return };
+        let condition = usize::from(epoch.condition);
+        let (Some(sums), Some(alive)) = (self.sums.get_mut(condition), self.alive.get_mut(condition)) else { return };
         let bad = |c: usize| epoch.bad.get(c).copied().unwrap_or(false);
-        let series = self.channels.iter().map(|&c| {
-            if bad(c) { self.zeros.as_slice() } else { epoch.channel(c).get(self.window.clone()).unwrap_or_default() }
-        });
-        let _ = sums.add(series, self.threads);
+        let samples = |c: usize| epoch.channel(c).get(self.window.clone()).unwrap_or_default();
+        for (alive, &c) in alive.iter_mut().zip(&self.channels).filter(|(alive, _)| !**alive) {
+            *alive = !bad(c) && sum(samples(c)).is_finite();
+            if *alive && sums.epochs() > 0 {
+                sums.reset();
+            }
+        }
+        let series = self.channels.iter().zip(alive.iter());
+        let _ = sums.add(series.map(|(&c, alive)| if *alive { samples(c) } else { &self.zeros }), self.threads);
     }
 
     fn rows(&self, report: &Report<'_>, condition: usize, out: &mut Vec<Row>) {
-        let Some(sums) = self.sums.get(condition) else { return };
+        let (Some(sums), Some(alive)) = (self.sums.get(condition), self.alive.get(condition)) else { return };
+        let first = out.len();
         if self.wants("gc") || self.wants("gc_tr") {
             self.pairwise(sums, out);
         }
         if self.wants("pdc") || self.wants("dtf") {
             self.joined(sums, report.bad, out);
+        }
+        let dead = |node: usize| self.channels.binary_search(&node).is_ok_and(|c| !alive[c]);
+        for row in out[first..].iter_mut().filter(|row| row.note == "flat" && (dead(row.a) || dead(row.b))) {
+            row.note = "not_finite";
         }
     }
 
@@ -338,6 +355,7 @@ impl Method for Directed {
 
     fn reset(&mut self) {
         self.sums.iter_mut().for_each(LagSums::reset);
+        self.alive.iter_mut().for_each(|alive| alive.fill(false));
     }
 
     fn memory_bytes(&self) -> u64 {
@@ -451,15 +469,23 @@ mod tests {
             let expected = [("bad_channel".to_owned(), false), ("order_5".to_owned(), true)];
             assert_eq!(notes(table, measure), expected, "{measure}");
         }
-        // too little, and one NaN that costs its own epoch only
-        let mut marker = kit.build(&config(&["gc"], Order::Fixed(5)));
+        // a channel that never is finite empties its own rows only
+        let mut marker = kit.build(&config(MEASURES, Order::Fixed(5)));
         assert!(marker.memory_bytes() > 0);
-        feed(&mut kit, &mut *marker, 3, false, &|x| x[0][7] = f64::NAN);
-        assert_eq!(notes(&kit.report(&*marker)[0], "gc")[1].0, "too_short");
+        feed(&mut kit, &mut *marker, 6, false, &|x| x[0][7] = f64::NAN);
+        let table = &kit.report(&*marker)[0];
+        for measure in MEASURES {
+            let expected =
+                [("bad_channel".to_owned(), false), ("not_finite".to_owned(), false), ("order_5".to_owned(), true)];
+            assert_eq!(notes(table, measure), expected, "{measure}");
+        }
+        // once it is, only epochs count in which it is
         feed(&mut kit, &mut *marker, 3, false, &|_| ());
+        feed(&mut kit, &mut *marker, 2, false, &|x| x[0][7] = f64::NAN);
         assert_eq!(number(&kit.report(&*marker)[0], 0, "n_epochs"), 3.0);
         marker.reset();
-        assert_eq!(number(&kit.report(&*marker)[0], 0, "n_epochs"), 0.0);
+        let table = &kit.report(&*marker)[0];
+        assert_eq!((number(table, 0, "n_epochs"), table.text(0, "note")), (0.0, Some("too_short")));
     }
 
     #[test]
