@@ -878,7 +878,7 @@ fn matrices_need_a_rate_and_a_unit() {
     stimkit(&["info", &epochs, "--rate", "250", "--unit", "furlong"]).code(64).says(&["--unit"]);
     stimkit(&["info", &epochs, "--rate", "0", "--unit", "uV"]).code(64).says(&["--rate"]);
     let told = stimkit(&["info", &epochs, "--rate", "250", "--unit", "uV"]).code(0).out;
-    assert!(told.contains("5 of 40 samples, 0…156 ms") && told.contains("250 Hz"), "{told}");
+    assert!(told.contains("5 of 40 samples, 0 to 0.156 s") && told.contains("250 Hz"), "{told}");
     assert!(stimkit(&["info", &csv, "--unit", "mV"]).code(0).out.contains("250 Hz"), "the rate is in the times");
     stimkit(&["info", &format!("{MATRIX}/archive.npz")]).code(65).says(&["np.save"]);
     let needless = stimkit(&["info", "plain.vhdr", "--rate", "5"]).code(0).err;

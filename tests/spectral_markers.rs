@@ -211,7 +211,7 @@ fn hard_case_25_labels_positions_and_powers_that_mislead() {
     // the reference in force is told
     let referenced = lab(["F3", "F4", "Cz", "Fz"], [2.0, 4.0, 1.0, 1.0]);
     assert_eq!(faa(&referenced, "[[epoch]]\nuse = 'reference'").2, "average");
-    assert_eq!(faa(&referenced, "[[epoch]]\nuse = 'reference'\nto = ['Cz', 'Fz']").2, "Cz Fz");
+    assert_eq!(faa(&referenced, "[[epoch]]\nuse = 'reference'\nto = ['Cz', 'Fz']").2, "Cz+Fz");
     // no power: no logarithm, and not minus infinity
     let (value, _, _, caveat) = faa(&lab(["F3", "F4", "Cz", "Fz"], [0.0, 4.0, 1.0, 1.0]), "");
     assert!(value.is_none() && caveat.contains("no logarithm"), "{caveat}");

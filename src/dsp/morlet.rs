@@ -254,5 +254,4 @@ fn accumulate_any(z: &[Complex], weight: f64, power: &mut [f64], re: &mut [f64],
 }
 
 #[cfg(test)]
-#[path = "morlet_tests.rs"]
 mod tests;

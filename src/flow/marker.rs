@@ -76,6 +76,11 @@ pub trait MarkerConfig {
     /// The tables it fills.
     fn tables(&self) -> &'static [&'static TableSpec];
 
+    /// The tables that it fills under any settings, for `stimkit columns`.
+    fn every_table(&self) -> &'static [&'static TableSpec] {
+        self.tables()
+    }
+
     /// Plans and allocates; reports every problem at once. `None` exactly when it reported one.
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>>;
 }

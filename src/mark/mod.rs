@@ -43,6 +43,17 @@ pub mod site;
 pub use bands::Bands;
 pub use site::{Component, Polarity, Roi, Site, SiteChoice};
 
+/// Every table that any marker fills under any settings, in the order of the list.
+pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
+    use crate::flow::MarkerConfig;
+    macro_rules! tables {
+        ({ $($name:literal => $variant:ident($module:ident :: $config:ident)),+ $(,)? }) => {
+            [$($module::$config::default().every_table()),+].concat()
+        };
+    }
+    with_markers! { tables! {} }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::table::TableSpec;
@@ -126,6 +137,13 @@ mod tests {
         for &(spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
             assert_eq!(names.join(","), columns, "{}", spec.name);
+        }
+    }
+
+    /// Of every marker in the list, in this test or not.
+    #[test]
+    fn columns_have_the_units_of_their_names() {
+        for spec in super::all_tables() {
             for column in spec.columns {
                 let units = [
                     ("_uv2_per_hz", "uV2/Hz"),
@@ -141,7 +159,7 @@ mod tests {
                 ];
                 let expected = units.iter().find(|(end, _)| column.name.ends_with(end)).map_or("", |(_, unit)| unit);
                 assert_eq!(column.unit, expected, "{}.{}", spec.name, column.name);
-                assert!(column.about.len() > 5);
+                assert!(column.about.len() > 5, "{}.{}", spec.name, column.name);
             }
         }
     }

@@ -242,8 +242,12 @@ struct Pac {
 
 impl MarkerConfig for PacConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
-        static BOTH: [&TableSpec; 2] = [&PAC, &NM];
-        if self.nm.is_empty() { &BOTH[..1] } else { &BOTH }
+        if self.nm.is_empty() { &self.every_table()[..1] } else { self.every_table() }
+    }
+
+    fn every_table(&self) -> &'static [&'static TableSpec] {
+        static TABLES: [&TableSpec; 2] = [&PAC, &NM];
+        &TABLES
     }
 
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {

@@ -88,8 +88,12 @@ impl Default for PowerConfig {
 
 impl MarkerConfig for PowerConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
+        if self.ratios.is_empty() { &self.every_table()[..2] } else { self.every_table() }
+    }
+
+    fn every_table(&self) -> &'static [&'static TableSpec] {
         static TABLES: [&TableSpec; 3] = [&SPECTRUM, &POWER, &RATIO];
-        if self.ratios.is_empty() { &TABLES[..2] } else { &TABLES }
+        &TABLES
     }
 
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {

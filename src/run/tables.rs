@@ -4,7 +4,6 @@
 use super::epochs::TrialRow;
 use super::input::Input;
 use crate::flow::{ConditionFacts, Model, Report};
-use crate::recipe::Recipe;
 use crate::signal::{Channel, Evoked};
 use crate::table::{Cell, Column, Table, TableSpec};
 
@@ -67,16 +66,7 @@ pub static CHANNELS: TableSpec = TableSpec {
 
 /// Every table that any recipe can write, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static TableSpec> {
-    let mut out = vec![&TRIALS, &CHANNELS];
-    for builtin in crate::recipe::BUILTIN {
-        let Ok(recipe) = Recipe::parse(builtin.text) else { continue };
-        for spec in recipe.marker.iter().flat_map(|m| m.config().tables()) {
-            if !out.contains(spec) {
-                out.push(spec);
-            }
-        }
-    }
-    out
+    [vec![&TRIALS, &CHANNELS], crate::mark::all_tables()].concat()
 }
 
 /// The `trials` table, conditions in order, trials in order.

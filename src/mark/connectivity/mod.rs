@@ -164,8 +164,12 @@ const FAMILIES: &[(&[&str], Build)] =
 
 impl MarkerConfig for ConnectivityConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
+        if self.graph.is_some() { self.every_table() } else { &self.every_table()[..1] }
+    }
+
+    fn every_table(&self) -> &'static [&'static TableSpec] {
         static TABLES: [&TableSpec; 2] = [&CONNECTIVITY, &GRAPH];
-        if self.graph.is_some() { &TABLES } else { &TABLES[..1] }
+        &TABLES
     }
 
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {
