@@ -59,6 +59,16 @@ fn open_set(bytes: &[u8], folder: &MemoryFolder) -> Result<FileSource> {
     stimkit::read::eeglab::open(Box::new(MemoryStore::new(bytes)), folder, "fixture", &OpenOptions::default())
 }
 
+fn wav(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/fixtures/wav/{name}.wav", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn open_wav(bytes: &[u8]) -> Result<FileSource> {
+    stimkit::read::wav::open(Box::new(MemoryStore::new(bytes)), "fixture", &OpenOptions::default())
+}
+
+const WAVES: [&str; 6] = ["pcm16_cues", "pcm24_odd_list", "pcm8", "pcm24_in_32", "f32", "f64_rf64"];
+
 const DATASETS: [&str; 6] = ["inline", "single", "fields", "beside", "rows", "epochs"];
 
 fn small_edf() -> Vec<u8> {
@@ -107,6 +117,9 @@ fn sources() -> Vec<(&'static str, Box<dyn Source>)> {
     for name in DATASETS {
         let (bytes, folder) = eeglab(name);
         all.push((name, Box::new(open_set(&bytes, &folder).unwrap())));
+    }
+    for name in WAVES {
+        all.push((name, Box::new(open_wav(&wav(name)).unwrap())));
     }
     let mut edf = open_edf(&gappy_edf()).unwrap();
     let mut rows = Vec::new();
@@ -223,6 +236,36 @@ fn samples_times_and_events_are_what_was_written() {
     assert_eq!(events, [(10, 0.0, "S  1"), (30, 0.005, "a,b")]);
     let rows = read_all(&mut source, 2, 50).unwrap();
     assert!((0..100).all(|i| (rows[1][i] - 0.1 * f64::from(digital(1, i) + 1000)).abs() < 1e-9));
+}
+
+/// `tests/reference/wav.py` wrote (37 i + 1009 c) mod 20001 − 10000 in 16 bits, 8 for `pcm8`, at the top of wider numbers.
+#[test]
+fn wav_files_hold_what_was_written() {
+    let mut hound = 0;
+    for name in WAVES {
+        let mut source = open_wav(&wav(name)).unwrap();
+        let recording = source.recording().clone();
+        let channels = recording.main_stream().channels.len();
+        for (c, row) in read_all(&mut source, channels, 64).unwrap().iter().enumerate() {
+            for (i, x) in row.iter().enumerate() {
+                let digital = ((i * 37 + c * 1009) % 20_001) as i32 - 10_000;
+                let want = if name == "pcm8" {
+                    f64::from(digital >> 8) / 128.0
+                } else if name == "f32" {
+                    f64::from((f64::from(digital) / 32_768.0) as f32)
+                } else {
+                    f64::from(digital) / 32_768.0
+                };
+                assert_eq!(*x, want, "{name}, channel {c}, sample {i}");
+            }
+        }
+        hound += usize::from(recording.format.contains("hound"));
+    }
+    assert_eq!(hound, 4, "all but the odd LIST and RF64");
+    let source = open_wav(&wav("pcm16_cues")).unwrap();
+    let recording = source.recording();
+    let events: Vec<_> = recording.events.iter().map(|e| (e.tick.0, recording.event_name(e.name))).collect();
+    assert_eq!(events, [(30, "ramp"), (120, "on")]);
 }
 
 /// Four epochs of 0.5 s: their samples follow each other, each is a segment, and each knows what it was cut around.
@@ -566,6 +609,15 @@ fn no_bytes_make_a_reader_panic_or_take_memory() {
             let mut bytes = whole.clone();
             random.mutate(&mut bytes, usize::MAX);
             let (result, peak) = measure(|| outcome(open_set(&bytes, &folder)));
+            note(peak, result.is_ok());
+        }
+    }
+    for name in WAVES {
+        let whole = wav(name);
+        for _ in 0..1000 * times {
+            let mut bytes = whole.clone();
+            random.mutate(&mut bytes, 110);
+            let (result, peak) = measure(|| outcome(open_wav(&bytes)));
             note(peak, result.is_ok());
         }
     }

@@ -92,17 +92,30 @@ pub(super) struct OpenArgs {
     /// Unit of the samples of a matrix (NPY, CSV)
     #[arg(long, value_parser = ["uV", "mV", "V", "nV"])]
     unit: Option<String>,
+    /// What full scale means in a WAV file; without it samples are shares of full scale
+    #[arg(long, value_name = "2mA", value_parser = full_scale)]
+    full_scale: Option<String>,
 }
 
 impl OpenArgs {
     pub fn options(&self) -> OpenOptions {
-        OpenOptions { lenient: self.lenient.clone(), rate: self.rate, unit: self.unit.clone() }
+        OpenOptions {
+            lenient: self.lenient.clone(),
+            rate: self.rate,
+            unit: self.unit.clone(),
+            full_scale: self.full_scale.clone(),
+        }
     }
 }
 
 fn rate(text: &str) -> std::result::Result<Rate, String> {
     let hz: f64 = text.parse().map_err(|_| "expected a number of Hz".to_owned())?;
     Rate::from_hz(hz).map_err(|e| e.message().to_owned())
+}
+
+fn full_scale(text: &str) -> std::result::Result<String, String> {
+    let told = OpenOptions { full_scale: Some(text.to_owned()), ..OpenOptions::default() };
+    told.full_scale().map(|_| text.to_owned()).map_err(|e| e.to_string())
 }
 
 /// How pulses are looked for in the signal.

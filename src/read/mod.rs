@@ -25,6 +25,7 @@ mod samples;
 mod text;
 #[cfg(feature = "verify-edfplus")]
 pub mod verify;
+pub mod wav;
 
 pub use memory::MemorySource;
 pub use probe::{OpenOptions, open};

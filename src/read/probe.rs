@@ -2,7 +2,7 @@
 
 use super::FileSource;
 use super::bytes::{ByteStore, DiskFolder, FileStore, read_vec};
-use super::{brainvision, edf, eeglab, matrix, npy};
+use super::{brainvision, edf, eeglab, matrix, npy, wav};
 use crate::flow::Source;
 use crate::unit::{Rate, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
@@ -17,6 +17,8 @@ pub struct OpenOptions {
     pub rate: Option<Rate>,
     /// Unit of the samples of a file that states none (NPY, CSV): `uV`, `mV`, `V` or `nV`.
     pub unit: Option<String>,
+    /// What full scale means in a WAV file: `2mA`, `500uA`, `1V`. Without it samples are shares of full scale, unit `fs`.
+    pub full_scale: Option<String>,
 }
 
 impl OpenOptions {
@@ -34,6 +36,23 @@ impl OpenOptions {
         }
     }
 
+    /// What full scale means in a file that does not state it: the unit, and how much of it. `None` when it was not told.
+    ///
+    /// # Errors
+    /// When it is not a positive number with the unit mA, uA, A, V or mV.
+    pub fn full_scale(&self) -> Result<Option<(Unit, f64)>> {
+        let Some(told) = self.full_scale.as_deref() else { return Ok(None) };
+        let at = told.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(told.len());
+        let (number, unit) = told.split_at(at);
+        match (number.parse::<f64>(), Unit::parse(unit)) {
+            (Ok(value), (unit @ (Unit::Milliampere | Unit::Microvolt), factor)) if value > 0.0 && value.is_finite() => {
+                Ok(Some((unit, value * factor)))
+            }
+            _ => Err(Error::usage(format!("a full scale of {told} cannot be used"))
+                .with_hint("write a positive number and a unit: --full-scale 2mA, 500uA, 1V or 100mV")),
+        }
+    }
+
     /// The rate of a file that does not state it.
     ///
     /// # Errors
@@ -44,14 +63,20 @@ impl OpenOptions {
     }
 }
 
-/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision, EEGLAB; NPY and CSV matrices, whose rate
-/// and unit the options tell.
+/// Opens a recording of any format this version reads: EDF, EDF+, BDF, BDF+, BrainVision, EEGLAB, WAV; NPY and CSV matrices,
+/// whose rate and unit the options tell.
 ///
 /// # Errors
 /// [`ErrorKind::Input`] when the file is missing, a folder or empty; [`ErrorKind::Unsupported`] for a known format
 /// that is not read, with a way to convert it; [`ErrorKind::Format`] when the bytes are not what the format says.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Source>> {
-    open_file(path, options).map(|source| Box::new(source) as Box<dyn Source>).map_err(|e| e.at_path(path))
+    let mut source = open_file(path, options).map_err(|e| e.at_path(path))?;
+    let format = &source.recording().format;
+    if options.full_scale.is_some() && !["WAV", "RF64", "BW64"].iter().any(|family| format.starts_with(family)) {
+        let message = "--full-scale is for WAV files; this file states its own units";
+        source.warn(Warning::new("W_FULL_SCALE_NOT_NEEDED", message));
+    }
+    Ok(Box::new(source))
 }
 
 fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
@@ -80,6 +105,11 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<FileSource> {
             Ok(source)
         }
         Format::Npy => npy::open(Box::new(store), &name, options),
+        Format::Wav => {
+            let mut source = wav::open(Box::new(store), &name, options)?;
+            note_needless(&mut source, options);
+            Ok(source)
+        }
         Format::Matrix => matrix::open(store, &name, options),
         Format::BrainVision => {
             let length = store.len().min(brainvision::LONGEST_TEXT);
@@ -114,6 +144,7 @@ fn note_needless(source: &mut FileSource, options: &OpenOptions) {
 enum Format {
     Edf,
     Npy,
+    Wav,
     Matrix,
     BrainVision,
     BrainVisionPart,
@@ -171,12 +202,13 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
     if starts(b"MATLAB 7.3 MAT-file") || starts(b"\x89HDF") {
         return other("a MATLAB 7.3 file (HDF5)", eeglab::RESAVE);
     }
-    if starts(b"RIFF") || starts(b"RF64") {
-        return other("WAV", EXPORT);
+    if [b"RIFF", b"RIFX", b"RF64", b"BW64"].into_iter().any(|magic| starts(magic)) {
+        return Ok(Format::Wav);
     }
     match extension {
         "edf" | "bdf" | "rec" => Ok(Format::Edf),
         "npy" => Ok(Format::Npy),
+        "wav" | "wave" | "bwf" | "rf64" => Ok(Format::Wav),
         "csv" | "tsv" => Ok(Format::Matrix),
         "vhdr" | "ahdr" => Ok(Format::BrainVision),
         "vmrk" | "eeg" | "dat" | "amrk" => Ok(Format::BrainVisionPart),
@@ -191,6 +223,6 @@ fn format_of(head: &[u8], extension: &str) -> Result<Format> {
         "cnt" | "mff" | "raw" | "xdf" | "gdf" | "smr" | "smrx" | "nwb" | "snirf" | "easy" | "nedf" | "poly5"
         | "trc" | "vpd" | "nxe" => other(&format!(".{extension}"), EXPORT),
         _ => Err(Error::unsupported("the file is in no format that is known here")
-            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr), EEGLAB (.set), NPY, CSV and TSV are read")),
+            .with_hint("EDF, EDF+, BDF, BDF+, BrainVision (.vhdr), EEGLAB (.set), WAV, NPY, CSV and TSV are read")),
     }
 }
