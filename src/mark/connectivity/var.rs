@@ -163,7 +163,7 @@ pub(super) fn build(
     }
     let number = |c: usize| channels.binary_search(&c).ok();
     let pairs = plan.pairs.iter().filter_map(|&(a, b)| Some((number(a)?, number(b)?))).collect();
-    let sums = (0..plan.conditions).map(|_| LagSums::new(channels.len(), highest, len)).collect();
+    let sums: Vec<LagSums> = (0..plan.conditions).map(|_| LagSums::new(channels.len(), highest, len)).collect();
     Some(Box::new(Directed {
         config: config.var.clone(),
         wanted,
