@@ -935,6 +935,55 @@ fn conditions_get_as_many_trials_on_request() {
     assert!(stimkit(&["tep", "--match-trials", "--print-recipe"]).code(0).out.contains("use = \"match-trials\""));
 }
 
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/demo/demo.vhdr");
+
+#[test]
+fn spectral_verbs_run_as_they_are() {
+    for (verb, names) in [
+        ("power", &["spectrum", "power", "ratio", "aperiodic", "aperiodic_peaks", "rhythm", "index"][..]),
+        ("tfr", &["tfr", "tfr_bands", "natural_frequency"]),
+        ("connectivity", &["connectivity"]),
+    ] {
+        let (_folder, out) = run_into(&[verb, DEMO], 0);
+        for name in names {
+            let text = std::fs::read_to_string(out.join(format!("demo/{name}.csv"))).unwrap();
+            let contract = CONTRACT.iter().find(|(n, _)| n == name).map_or("", |(_, columns)| columns);
+            let header = text.lines().next().unwrap();
+            assert!(header.starts_with(&format!("{IDENTITY},{contract}")), "{verb}: {name}: {header}");
+            // the demo is full of pulses: plain `tfr` drops its trials and says so
+            assert!(verb == "tfr" || text.lines().count() > 1, "{verb}: {name} is empty");
+        }
+    }
+}
+
+#[test]
+fn printed_spectral_recipes_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["power", "tfr", "tms-tfr", "connectivity", "rest-connectivity-lagfree", "pre-pulse-state"] {
+        let recipe = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&recipe, stimkit(&["run", name, "--print-recipe"]).code(0).out).unwrap();
+        let (_a, direct) = run_into(&["run", name, DEMO], 0);
+        let (_b, through) = run_into(&["run", &recipe.to_string_lossy(), DEMO], 0);
+        same_tables(&direct, &through);
+        let kept = rows_of(&direct.join("demo/trials.csv")).iter().filter(|r| r["kept"] == "1").count();
+        assert!(kept > 0 || name == "tfr", "{name}: no trial of the demo is kept");
+    }
+}
+
+#[test]
+fn every_table_of_every_marker_is_listed() {
+    let listed = stimkit(&["columns"]).code(0).out;
+    let names: Vec<&str> = listed.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    for name in ["ratio", "graph", "pac", "nm", "spread", "propagation", "natural_frequency", "aperiodic_peaks"] {
+        assert!(names.contains(&name), "{name} is not listed");
+    }
+    let once: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(once.len(), names.len(), "a table is listed twice");
+    for name in names {
+        assert!(stimkit(&["columns", name]).code(0).out.contains("  recording "), "{name}");
+    }
+}
+
 #[test]
 fn spectral_verbs_patch_their_recipe() {
     let (_folder, recipe) = recipe_file("[cut]\nwindow_ms = [-500, 500]\n[[marker]]\nuse = 'tep'\n");

@@ -8,6 +8,7 @@ use common::{Lab, bytes, lab, live, options};
 use stimkit::recipe::Recipe;
 use stimkit::run::recording::analyse_source;
 use stimkit::signal::Event;
+use stimkit::table::Table;
 use stimkit::unit::Tick;
 
 /// Law 1. However the input is split into blocks, the output is the same bits.
@@ -191,6 +192,184 @@ fn law_8_a_number_comes_with_its_noise() {
         for column in columns {
             let filled = (0..table.len()).filter(|r| table.number(*r, column).is_some()).count();
             assert!(filled > 0, "{name}.{column} is never filled");
+        }
+    }
+}
+
+/// What each recipe of [`common::spectral`] gives from a calm recording, and that no table of it is empty.
+fn spectral_results() -> (Lab, Vec<(&'static str, Recipe, Vec<Table>)>) {
+    let lab = common::calm(9, 1000.0, 22.0, 9);
+    let run = |(name, recipe): (&'static str, Recipe)| {
+        let tables = live(&lab, &recipe, 0, |_| 100_000);
+        for table in tables.iter().filter(|t| t.name() != "aperiodic_peaks") {
+            assert!(!table.is_empty(), "{name}: {} is empty", table.name());
+        }
+        (name, recipe, tables)
+    };
+    let results = common::spectral().into_iter().map(run).collect();
+    (lab, results)
+}
+
+/// Laws 1 and 5 for power, time-frequency and connectivity: neither cuts nor the path that samples take matter.
+#[test]
+fn law_1_and_5_spectral_markers_do_not_see_blocks() {
+    let (lab, results) = spectral_results();
+    let mut random = common::Lcg(3);
+    for (name, recipe, whole) in &results {
+        for (most, late) in [(1, 0), (30, 20), (3000, 20)] {
+            let cut = live(&lab, recipe, late, |_| 1 + random.below(most));
+            common::same(whole, &cut, &format!("{name}: one block and blocks of up to {most}"));
+        }
+        let batch = analyse_source(&|| Ok(lab.source()), recipe, &options(1)).unwrap();
+        common::same(whole, &batch.tables, &format!("{name}: live and batch"));
+    }
+}
+
+/// Law 6 for them, with surrogates too.
+#[test]
+fn law_6_spectral_markers_do_not_see_threads() {
+    let lab = common::calm(19, 500.0, 22.0, 10);
+    let mut recipes = common::spectral();
+    recipes.push(("with surrogates", common::every_marker("surrogates = 5").0));
+    for (name, recipe) in &recipes {
+        let run = |threads| analyse_source(&|| Ok(lab.source()), recipe, &options(threads)).unwrap().tables;
+        let one = run(1);
+        for threads in [2, 8] {
+            common::same(&one, &run(threads), &format!("{name}: 1 and {threads} threads"));
+        }
+    }
+}
+
+/// A pipeline that was reset gives the same again: nothing of the recording before is left.
+#[test]
+fn reset_forgets_all_of_a_recording() {
+    let (lab, results) = spectral_results();
+    let other = common::calm(9, 1000.0, 7.0, 11);
+    for (name, recipe, first) in &results {
+        let (input, chosen) = stimkit::run::Input::of(&lab.recording(), recipe).unwrap();
+        let mut pipeline = stimkit::run::Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
+        common::same(first, &common::play(&mut pipeline, &lab, &chosen, 0, |_| 700), name);
+        pipeline.reset();
+        common::play(&mut pipeline, &other, &chosen, 0, |_| 700);
+        pipeline.reset();
+        common::same(first, &common::play(&mut pipeline, &lab, &chosen, 0, |_| 700), &format!("{name}: after a reset"));
+    }
+}
+
+/// Law 2 for time-frequency: a burst lies where it was, whatever the stages delay and whatever is left out between cells.
+#[test]
+fn law_2_a_burst_keeps_its_time() {
+    for (rate, tick, stage, first_ms) in [
+        (5000.0, 12_503, "use = 'decimate'\nto_hz = 1000", -1000),
+        (2048.0, 5001, "use = 'resample'\nto_hz = 500", -1000),
+        (1000.0, 2507, "use = 'butterworth'\nband_hz = [1, 80]", -1003),
+    ] {
+        let mut lab = Lab::silent(9, rate, 5.0);
+        for (i, v) in lab.rows.iter_mut().flat_map(|row| row.iter_mut().enumerate()) {
+            let t = (i as f64 - f64::from(tick)) / rate;
+            *v = 50.0 * (std::f64::consts::TAU * 20.0 * t).cos() * (-0.5 * (t / 0.05).powi(2)).exp();
+        }
+        lab.events = vec![common::event(i64::from(tick))];
+        let text = format!(
+            "[input]\nline = 'off'\n[[stream]]\n{stage}\n[cut]\nevent = 'TMS'\nwindow_ms = [{first_ms}, 1000]\n\
+             [[marker]]\nuse = 'tfr'\nrange_hz = [20, 20]\nbaseline = 'none'\nstep_ms = 10\n"
+        );
+        let tables = live(&lab, &Recipe::parse(&text).unwrap(), 0, |_| 333);
+        let tfr = common::table(&tables, "tfr");
+        let density = |row: &usize| tfr.number(*row, "power_uv2_per_hz").unwrap_or(0.0);
+        let top = (0..tfr.len()).max_by(|a, b| density(a).total_cmp(&density(b))).unwrap();
+        assert_eq!(tfr.number(top, "time_ms"), Some(0.0), "{rate} Hz, {stage}");
+    }
+}
+
+/// Law 4 for spectra: steps at a gap are in no window. Both segments are constant, so any window over the gap has power.
+#[test]
+fn law_4_no_spectrum_spans_a_gap() {
+    let cut_at = 10_300;
+    let mut lab = common::calm(9, 1000.0, 22.0, 12).with_gap(cut_at, 2.0);
+    lab.rows.iter_mut().for_each(|row| {
+        row[..cut_at as usize].fill(0.0);
+        row[cut_at as usize..].fill(1000.0);
+    });
+    let (clocked, around) = common::every_marker("");
+    for (recipe, before, len) in [(clocked, 0, 2000), (around, 1100, 1701)] {
+        let tables = live(&lab, &recipe, 0, |_| 333);
+        let trials = common::table(&tables, "trials");
+        let kept: Vec<usize> = (0..trials.len()).filter(|r| trials.number(*r, "kept") == Some(1.0)).collect();
+        assert!(kept.len() > 7);
+        for row in kept {
+            let start = trials.number(row, "sample").unwrap() as i64 - before;
+            assert!(start + len <= cut_at || start >= cut_at, "an epoch spans the gap");
+        }
+        for table in tables.iter().filter(|t| ["power", "state"].contains(&t.name())) {
+            let most = (0..table.len()).filter_map(|r| table.number(r, "power_uv2")).fold(0.0, f64::max);
+            assert!(most < 1e-12, "{} of a constant: {most} uV2", table.name());
+        }
+    }
+}
+
+/// Law 7 for them: what a bad channel holds, NaN even, changes nothing that does not name it.
+#[test]
+fn law_7_a_channel_of_nan_poisons_no_other() {
+    let lab = common::calm(9, 1000.0, 22.0, 13);
+    let mut spoiled = lab.clone();
+    spoiled.rows[4][5000..5600].fill(f64::NAN);
+    let bad = lab.channels[4].name.clone();
+    for (name, mut recipe) in common::spectral() {
+        recipe.input.bad.push(bad.clone());
+        let [clean, spoiled] = [&lab, &spoiled].map(|lab| live(lab, &recipe, 0, |_| 700));
+        let others = |line: &str| !line.split(',').any(|cell| cell.split([' ', ':']).any(|word| word == bad));
+        common::same_lines(&clean, &spoiled, &format!("{name}: with and without NaN"), others);
+    }
+}
+
+/// Law 7 for markers that let epochs wait for each other: every kept epoch is in the numbers, those that still wait too.
+#[test]
+fn law_7_epochs_that_wait_count() {
+    let (_, results) = spectral_results();
+    for (name, _, tables) in &results {
+        let trials = common::table(tables, "trials");
+        let kept: f64 = (0..trials.len()).filter_map(|r| trials.number(r, "kept")).sum();
+        for (table, column) in [("connectivity", "n_epochs"), ("tfr", "n_trials"), ("pac", "n_epochs")] {
+            for table in tables.iter().filter(|t| t.name() == table) {
+                let most = (0..table.len()).filter_map(|r| table.number(r, column)).fold(0.0, f64::max);
+                assert_eq!(most, kept, "{name}: {} of {}", column, table.name());
+            }
+        }
+    }
+}
+
+/// Laws 5 and 6 behind each door: a file gives what its samples give in memory, on any number of threads.
+#[test]
+fn law_5_files_and_memory_are_one() {
+    let text = "[input]\nchannels = '*'\nline = 'off'\n[cut]\nevery_ms = 100\nevent = 'auto'\n[[marker]]\nuse = 'power'\n\
+                relative_to_hz = [10, 50]\nbands_hz = { all = [10, 50] }\n[[marker]]\nuse = 'tep'\n";
+    let recipe = Recipe::parse(text).unwrap();
+    let open = stimkit::read::OpenOptions {
+        rate: stimkit::unit::Rate::from_hz(250.0).ok(),
+        unit: Some("uV".into()),
+        ..Default::default()
+    };
+    for file in [
+        "eeglab/inline.set",
+        "eeglab/beside.set",
+        "eeglab/epochs.set",
+        "matrix/comma.csv",
+        "matrix/i2.npy",
+        "matrix/epochs_f8.npy",
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(file);
+        let door = || stimkit::read::open(&path, &open);
+        let mut source = door().unwrap();
+        let recording = source.recording().clone();
+        assert_eq!(recording.streams.len(), 1, "{file}");
+        let rows = stimkit::flow::read_all(&mut *source, recording.main_stream().channels.len(), 7).unwrap();
+        let memory = stimkit::read::memory::MemorySource::new(recording, vec![rows]).unwrap();
+        let inside = analyse_source(&|| Ok(Box::new(memory.clone()) as _), &recipe, &options(1)).unwrap();
+        assert!(!common::table(&inside.tables, "power").is_empty(), "{file}");
+        for threads in [1, 2, 8] {
+            let outside = analyse_source(&door, &recipe, &options(threads)).unwrap();
+            common::same(&inside.tables, &outside.tables, &format!("{file}, {threads} threads"));
         }
     }
 }

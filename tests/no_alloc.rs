@@ -122,3 +122,11 @@ fn law_3_markers_that_look_at_every_epoch() {
                 method = 'irasa'\n[[marker]]\nuse = 'index'\n[[marker]]\nuse = 'rhythm'";
     assert_eq!(push_blocks(&Recipe::parse(text).unwrap(), 500, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
 }
+
+#[test]
+fn law_3_every_marker_of_power_time_and_connectivity() {
+    let (clocked, around) = common::every_marker("");
+    for recipe in [clocked, around] {
+        assert_eq!(push_blocks(&recipe, 100, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
+    }
+}

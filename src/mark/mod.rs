@@ -13,6 +13,7 @@ macro_rules! with_markers {
             "pairs" => Pairs(pairs::PairsConfig),
             "areas" => Areas(areas::AreasConfig),
             "trial-values" => TrialValues(trial_values::TrialValuesConfig),
+            "state" => State(state::StateConfig),
             "quality" => Quality(quality::QualityConfig),
             "power" => Power(power::PowerConfig),
             "spread" => Spread(spread::SpreadConfig),

@@ -40,22 +40,28 @@ const LABELS: [&str; 16] =
 
 /// A simulated TMS recording with pulses every 1.2 s or so.
 pub fn lab(channels: usize, rate: f64, seconds: f64, seed: u64) -> Lab {
-    let settings = TmsSimulation {
-        channels,
-        rate_hz: rate,
-        seconds,
-        interval_s: 1.2,
-        jitter_s: 0.1,
-        seed,
-        ..TmsSimulation::default()
-    };
+    simulated(&settings(channels, rate, seconds, seed))
+}
+
+/// The same without artefacts: what follows a pulse is the response, and no trial need be rejected.
+pub fn calm(channels: usize, rate: f64, seconds: f64, seed: u64) -> Lab {
+    let settings = settings(channels, rate, seconds, seed);
+    simulated(&TmsSimulation { pulse_uv: 0.0, decay_uv: 0.0, muscle_uv: 0.0, recharge_uv: 0.0, ..settings })
+}
+
+fn settings(channels: usize, rate_hz: f64, seconds: f64, seed: u64) -> TmsSimulation {
+    let interval = TmsSimulation { interval_s: 1.2, jitter_s: 0.1, ..TmsSimulation::default() };
+    TmsSimulation { channels, rate_hz, seconds, seed, ..interval }
+}
+
+fn simulated(settings: &TmsSimulation) -> Lab {
     let mut source = settings.build().unwrap();
     let recording = source.recording().clone();
     let stream = recording.main_stream();
     let rows = stimkit::flow::read_all(&mut source, stream.channels.len(), 997).unwrap();
     Lab {
         name: "lab".into(),
-        rate,
+        rate: settings.rate_hz,
         channels: stream.channels.clone(),
         rows,
         events: recording.events.clone(),
@@ -161,15 +167,71 @@ pub fn clocked() -> Recipe {
     Recipe::parse(text).unwrap()
 }
 
+/// The recipes of power, time-frequency and connectivity, and all their markers in all modes by the clock and around events.
+pub fn spectral() -> Vec<(&'static str, Recipe)> {
+    let patches = ["input.line='off'", "epoch.reject.max_ptp_uv=1e6", "epoch.bad-channels.max_ptp_uv=1e6"];
+    let builtin = |name: &'static str| {
+        let text = stimkit::recipe::Builtin::find(name).unwrap().text;
+        let mut patches = patches.map(str::to_owned).to_vec();
+        patches.extend(text.contains("event = \"auto\"").then(|| "cut.event='TMS'".to_owned()));
+        (name, Recipe::patched(text, &patches).unwrap())
+    };
+    let names = ["power", "connectivity", "rest-connectivity-lagfree", "pre-pulse-state", "tfr", "tms-tfr"];
+    let mut recipes = names.map(builtin).to_vec();
+    recipes.extend([("by the clock", every_marker("").0), ("around events", every_marker("").1)]);
+    recipes
+}
+
+/// All markers of power, time-frequency and connectivity in all modes: by the clock, and around events. `surrogates` goes
+/// to the first connectivity.
+pub fn every_marker(surrogates: &str) -> (Recipe, Recipe) {
+    let clocked = format!(
+        "[input]\nline = 'off'\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n[cut]\nevery_ms = 2000\n\
+         [[marker]]\nuse = 'power'\nratios = [['theta', 'beta']]\n\
+         [[marker]]\nuse = 'power'\npsd = {{ segment_ms = 1000, average = 'median', median_segments = 8 }}\n\
+         [[marker]]\nuse = 'power'\npsd = {{ method = 'multitaper', adaptive = true }}\n\
+         [[marker]]\nuse = 'aperiodic'\n[[marker]]\nuse = 'aperiodic'\nmethod = 'irasa'\nrange_hz = [3, 30]\n\
+         [[marker]]\nuse = 'rhythm'\n[[marker]]\nuse = 'index'\n\
+         [[marker]]\nuse = 'pac'\nmeasures = ['mi', 'mvl', 'ndpac']\nsurrogates = 10\nacross = true\n\
+         nm = [{{ n = 1, m = 2, a_hz = [9, 11], b_hz = [18, 22] }}]\n\
+         [[marker]]\nuse = 'connectivity'\nmeasures = ['coh', 'msc', 'cohy_re', 'cohy_im', 'imcoh', 'plv', 'ciplv', 'ppc', \
+         'pli', 'pli2_unbiased', 'dpli', 'wpli', 'wpli_signed', 'wpli2_debiased', 'psi', 'mic', 'mim', 'aec', 'aec_orth']\n\
+         {surrogates}\n[marker.bands_hz]\nalpha = [8, 13]\n[marker.graph]\n[marker.sets]\nfront = ['F*']\nback = ['C*', 'P*']\n\
+         [[marker]]\nuse = 'connectivity'\nmode = 'fourier'\nfull = true\nmeasures = ['coh', 'wpli']\n\
+         [marker.bands_hz]\nalpha = [8, 13]\n\
+         [[marker]]\nuse = 'connectivity'\nmode = 'morlet'\nmeasures = ['plv', 'pli']\n[marker.bands_hz]\nbeta = [13, 20]\n\
+         [[marker]]\nuse = 'connectivity'\nmeasures = ['gc', 'gc_tr', 'pdc', 'dtf']\nvar = {{ max_order = 5 }}\n\
+         [marker.bands_hz]\nalpha = [8, 13]\n"
+    );
+    let around = "[input]\nline = 'off'\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n\
+                  [cut]\nevent = 'TMS'\nwindow_ms = [-1100, 600]\n\
+                  [[marker]]\nuse = 'tfr'\nrange_hz = [8, 40]\nstep_ms = 20\nbaseline_ms = [-500, -200]\nwindows_ms = [[20, 300]]\n\
+                  [[marker]]\nuse = 'tfr'\nmode = 'multitaper'\nrange_hz = [8, 40]\nstep_hz = 4\nstep_ms = 20\nn_cycles = 5\n\
+                  power = 'induced'\nbaseline_ms = [-500, -200]\nwindows_ms = [[20, 300]]\n\
+                  [[marker]]\nuse = 'tfr'\nmode = 'hilbert'\nstep_ms = 20\nbaseline_ms = [-500, -200]\nwindows_ms = [[20, 300]]\n\
+                  baseline_per_trial = true\n[[marker]]\nuse = 'spread'\n[[marker]]\nuse = 'state'\n";
+    (Recipe::parse(&clocked).unwrap(), Recipe::parse(around).unwrap())
+}
+
 pub fn options(threads: usize) -> Options<'static> {
     Options { threads, ..Options::default() }
 }
 
 /// Pushes a lab's samples as an amplifier would: blocks of the sizes that `next_size` gives, events `late` ticks after their sample.
-pub fn live(lab: &Lab, recipe: &Recipe, late: i64, mut next_size: impl FnMut(usize) -> usize) -> Vec<Table> {
-    let recording = lab.recording();
-    let (input, chosen) = Input::of(&recording, recipe).unwrap();
+pub fn live(lab: &Lab, recipe: &Recipe, late: i64, next_size: impl FnMut(usize) -> usize) -> Vec<Table> {
+    let (input, chosen) = Input::of(&lab.recording(), recipe).unwrap();
     let mut pipeline = Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
+    play(&mut pipeline, lab, &chosen, late, next_size)
+}
+
+/// The same, into a pipeline that is there, for the chosen channels.
+pub fn play(
+    pipeline: &mut Pipeline,
+    lab: &Lab,
+    chosen: &[usize],
+    late: i64,
+    mut next_size: impl FnMut(usize) -> usize,
+) -> Vec<Table> {
     let (mut rows, mut drained) = (Vec::new(), Vec::new());
     let mut events = lab.events.iter().peekable();
     let mut block = Block::new(chosen.len(), 100_000);
@@ -197,8 +259,7 @@ pub fn live(lab: &Lab, recipe: &Recipe, late: i64, mut next_size: impl FnMut(usi
     events.for_each(|e| pipeline.cue(e));
     pipeline.finish(&mut rows).unwrap();
     pipeline.drain(&mut rows, &mut drained);
-    let (rows, drained) = (rows, drained);
-    stimkit::run::all_results(&pipeline, rows, drained)
+    stimkit::run::all_results(pipeline, rows, drained)
 }
 
 pub fn table<'t>(tables: &'t [Table], name: &str) -> &'t Table {
@@ -206,9 +267,8 @@ pub fn table<'t>(tables: &'t [Table], name: &str) -> &'t Table {
 }
 
 /// One table as CSV.
-pub fn csv(tables: &[Table], name: &str) -> Vec<u8> {
+pub fn csv(table: &Table) -> Vec<u8> {
     let mut out = Vec::new();
-    let table = table(tables, name);
     table.write_header(&mut out, false).unwrap();
     table.write_rows(&mut out, &Identity::default(), &["TMS".into()], false).unwrap();
     out
@@ -216,19 +276,29 @@ pub fn csv(tables: &[Table], name: &str) -> Vec<u8> {
 
 /// All tables as CSV, one after another.
 pub fn bytes(tables: &[Table]) -> Vec<u8> {
-    tables.iter().flat_map(|t| [t.name().as_bytes().to_vec(), csv(tables, t.name())].concat()).collect()
+    tables.iter().flat_map(|t| [t.name().as_bytes().to_vec(), csv(t)].concat()).collect()
 }
 
 /// Fails with the first line that differs.
+#[track_caller]
 pub fn same(a: &[Table], b: &[Table], what: &str) {
+    same_lines(a, b, what, |_| true);
+}
+
+/// The same for the lines that count.
+#[track_caller]
+pub fn same_lines(a: &[Table], b: &[Table], what: &str, counts: impl Fn(&str) -> bool) {
     let names = |tables: &[Table]| tables.iter().map(|t| t.name()).collect::<Vec<_>>();
     assert_eq!(names(a), names(b), "{what}: tables");
-    for table in a {
-        let [a, b] = [a, b].map(|t| String::from_utf8(csv(t, table.name())).unwrap());
-        if let Some((x, y)) = a.lines().zip(b.lines()).find(|(x, y)| x != y) {
-            panic!("{what} differ in {}:\n{x}\n{y}", table.name());
+    for (a, b) in a.iter().zip(b) {
+        let (name, [a, b]) = (a.name(), [a, b].map(|t| String::from_utf8(csv(t)).unwrap()));
+        let [mut x, mut y] = [&a, &b].map(|t| t.lines().filter(|l| counts(l)));
+        loop {
+            match (x.next(), y.next()) {
+                (None, None) => break,
+                (x, y) => assert_eq!(x, y, "{what} differ in {name}"),
+            }
         }
-        assert_eq!(a.len(), b.len(), "{what}: length of {}", table.name());
     }
 }
 
