@@ -183,7 +183,9 @@ impl TfrConfig {
     fn decim(&self, rate_hz: f64, problems: &mut Problems) -> Option<usize> {
         let exact = self.step_ms * rate_hz / 1e3;
         if (exact - exact.round()).abs() > 1e-9 * exact || exact.round() < 1.0 {
-            let say = format!("{} ms are {exact} samples at {rate_hz} Hz: must be a whole number", self.step_ms);
+            let near = exact.round().max(1.0) * 1e3 / rate_hz;
+            let say =
+                format!("{} ms are {exact} samples at {rate_hz} Hz, not a whole number; {near} ms fit", self.step_ms);
             problems.add("step_ms", say);
             return None;
         }
