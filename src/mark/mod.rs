@@ -122,7 +122,7 @@ mod tests {
             ),
             (
                 &super::tfr::NATURAL_FREQUENCY,
-                "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials",
+                "kind,channel,start_ms,end_ms,frequency_hz,change_db,sharpness_db,at_edge,from_hz,to_hz,n_trials,caveat",
             ),
             (
                 &super::spread::SPREAD,

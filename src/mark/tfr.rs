@@ -8,6 +8,7 @@ mod report;
 mod sums;
 mod transform;
 
+use super::bands::{self, Bands};
 use super::site::{LocatedRoi, SiteChoice};
 use crate::dsp::dpss::dpss;
 use crate::dsp::iir::{Band, butterworth};
@@ -18,7 +19,6 @@ use crate::signal::Epoch;
 use crate::table::{Table, TableSpec};
 pub use report::{NATURAL_FREQUENCY, TFR, TFR_BANDS};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use sums::{Axis, Pending, Piece, Plan};
 use transform::Transform;
 
@@ -107,19 +107,23 @@ pub struct TfrConfig {
     pub step_ms: f64,
     /// Names or globs of the EEG channels to transform.
     pub channels: Vec<String>,
-    /// Windows of `tfr_bands`.
+    /// Whether table `tfr`, which has a row per cell, is written. Default: yes.
+    pub series: bool,
+    /// Windows of `tfr_bands`; none: no such table.
     pub windows_ms: Vec<[f64; 2]>,
-    /// Window of `natural_frequency`.
+    /// Window of `natural_frequency`, a table that needs a baseline, and frequencies rather than bands.
     pub natural_ms: [f64; 2],
     /// Regions whose natural frequency is wanted beside the channels'.
     pub site: SiteChoice,
-    /// Bands of `tfr_bands` (and of mode `hilbert`), low ≤ f < high.
-    pub bands_hz: BTreeMap<String, [f64; 2]>,
+    /// Bands of `tfr_bands` (and of mode `hilbert`), low ≤ f < high. Default theta 4–8, alpha 8–13, beta 13–30, gamma
+    /// 30–45 Hz.
+    pub bands_hz: Bands,
 }
 
 impl Default for TfrConfig {
     fn default() -> Self {
-        let bands = [("theta", [4.0, 8.0]), ("alpha", [8.0, 13.0]), ("beta", [13.0, 30.0]), ("gamma", [30.0, 45.0])];
+        // delta's wavelets are longer than the default recipe's epochs
+        let bands = Bands::default().0.into_iter().filter(|(name, _)| name != "delta");
         Self {
             mode: Mode::Morlet,
             range_hz: [4.0, 45.0],
@@ -134,30 +138,16 @@ impl Default for TfrConfig {
             baseline_per_trial: false,
             step_ms: 10.0,
             channels: vec!["*".to_owned()],
+            series: true,
             windows_ms: vec![[20.0, 300.0], [300.0, 700.0]],
             natural_ms: [20.0, 300.0],
             site: SiteChoice::default(),
-            bands_hz: bands.map(|(name, band)| (name.to_owned(), band)).into(),
+            bands_hz: Bands(bands.collect()),
         }
     }
 }
 
-/// A band of the config, lowest first.
-#[derive(Debug, Clone)]
-struct NamedBand {
-    name: String,
-    low_hz: f64,
-    high_hz: f64,
-}
-
 impl TfrConfig {
-    fn bands(&self) -> Vec<NamedBand> {
-        let band = |(name, &[low_hz, high_hz]): (&String, &[f64; 2])| NamedBand { name: name.clone(), low_hz, high_hz };
-        let mut bands: Vec<NamedBand> = self.bands_hz.iter().map(band).collect();
-        bands.sort_by(|a, b| (a.low_hz, a.high_hz).partial_cmp(&(b.low_hz, b.high_hz)).unwrap_or(a.name.cmp(&b.name)));
-        bands
-    }
-
     fn frequencies(&self) -> Vec<f64> {
         let n = ((self.range_hz[1] - self.range_hz[0]) / self.step_hz + 1e-9).floor() as usize;
         (0..=n).map(|i| self.range_hz[0] + i as f64 * self.step_hz).collect()
@@ -181,10 +171,8 @@ impl TfrConfig {
         if self.mode == Mode::Multitaper && !(2.0..=40.0).contains(&self.time_bandwidth) {
             problems.add("time_bandwidth", format!("{} is not between 2 (one taper) and 40", self.time_bandwidth));
         }
-        for (name, [low, high]) in &self.bands_hz {
-            if !(*low >= 0.0 && high > low && high.is_finite()) {
-                problems.add(&format!("bands_hz.{name}"), format!("{low}…{high} Hz is not a band"));
-            }
+        for (name, band) in &self.bands_hz.0 {
+            bands::check(&format!("bands_hz.{name}"), *band, rate_hz, problems);
         }
         if self.baseline_per_trial && (self.power != Power::Total || self.baseline == Baseline::None) {
             problems.add("baseline_per_trial", "needs power = \"total\" and a baseline");
@@ -195,7 +183,9 @@ impl TfrConfig {
     fn decim(&self, rate_hz: f64, problems: &mut Problems) -> Option<usize> {
         let exact = self.step_ms * rate_hz / 1e3;
         if (exact - exact.round()).abs() > 1e-9 * exact || exact.round() < 1.0 {
-            let say = format!("{} ms are {exact} samples at {rate_hz} Hz: must be a whole number", self.step_ms);
+            let near = exact.round().max(1.0) * 1e3 / rate_hz;
+            let say =
+                format!("{} ms are {exact} samples at {rate_hz} Hz, not a whole number; {near} ms fit", self.step_ms);
             problems.add("step_ms", say);
             return None;
         }
@@ -231,14 +221,15 @@ impl TfrConfig {
             }
             Mode::Hilbert => {
                 let mut filters = Vec::new();
-                for band in self.bands() {
-                    match butterworth(self.order, Band::Band(band.low_hz, band.high_hz), rate_hz) {
-                        Ok(sos) if sos.padding() >= len => problems.add(
-                            &format!("bands_hz.{}", band.name),
-                            format!("its filter needs {} samples; the epoch has {len}", sos.padding() + 1),
-                        ),
+                for (name, [low, high]) in &self.bands_hz.0 {
+                    let key = format!("bands_hz.{name}");
+                    match butterworth(self.order, Band::Band(*low, *high), rate_hz) {
+                        Ok(sos) if sos.padding() >= len => {
+                            let needs = sos.padding() + 1;
+                            problems.add(&key, format!("its filter needs {needs} samples; the epoch has {len}"));
+                        }
                         Ok(sos) => filters.push(sos),
-                        Err(e) => problems.add(&format!("bands_hz.{}", band.name), e.to_string()),
+                        Err(e) => problems.add(&key, e.to_string()),
                     }
                 }
                 return Transform::hilbert(filters, len, decim, offset);
@@ -273,9 +264,8 @@ impl TfrConfig {
             Mode::Multitaper => self.frequencies().iter().map(|&f| (f, self.n_cycles / f / 4.0)).collect(),
             // a Gaussian as wide at half its amplitude as the band
             Mode::Hilbert => {
-                let sigma =
-                    |b: &NamedBand| (8.0 * 2_f64.ln()).sqrt() / (std::f64::consts::TAU * (b.high_hz - b.low_hz));
-                self.bands().iter().map(|b| ((b.low_hz + b.high_hz) / 2.0, sigma(b))).collect()
+                let sigma = |low: f64, high: f64| (8.0 * 2_f64.ln()).sqrt() / (std::f64::consts::TAU * (high - low));
+                self.bands_hz.0.iter().map(|&(_, [low, high])| ((low + high) / 2.0, sigma(low, high))).collect()
             }
         }
     }
@@ -284,7 +274,18 @@ impl TfrConfig {
 impl MarkerConfig for TfrConfig {
     fn tables(&self) -> &'static [&'static TableSpec] {
         static TABLES: [&TableSpec; 3] = [&TFR, &TFR_BANDS, &NATURAL_FREQUENCY];
-        &TABLES
+        static NO_BANDS: [&TableSpec; 2] = [&TFR, &NATURAL_FREQUENCY];
+        let natural = self.baseline != Baseline::None && self.mode != Mode::Hilbert;
+        match (self.series, !self.windows_ms.is_empty(), natural) {
+            (true, true, true) => &TABLES,
+            (true, true, false) => &TABLES[..2],
+            (true, false, true) => &NO_BANDS,
+            (true, false, false) => &TABLES[..1],
+            (false, true, true) => &TABLES[1..],
+            (false, true, false) => &TABLES[1..2],
+            (false, false, true) => &TABLES[2..],
+            (false, false, false) => &[],
+        }
     }
 
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Marker>> {
@@ -297,9 +298,14 @@ impl MarkerConfig for TfrConfig {
         if channels.is_empty() {
             problems.add("channels", "fits no EEG channel");
         }
+        if self.tables().is_empty() {
+            problems
+                .add("series", "false, without windows_ms and without a natural frequency there is nothing to tell");
+        }
         let rois = self.site.resolve(problems).map(|site| site.locate(input, problems))?;
-        for (key, window) in self.windows_ms.iter().map(|w| ("windows_ms", *w)).chain([("natural_ms", self.natural_ms)])
-        {
+        let natural = [("natural_ms", self.natural_ms)];
+        let natural = natural.iter().filter(|_| self.tables().contains(&&NATURAL_FREQUENCY)).copied();
+        for (key, window) in self.windows_ms.iter().map(|w| ("windows_ms", *w)).chain(natural) {
             input.window_inside(key, window, problems);
         }
         if self.baseline != Baseline::None {
@@ -335,7 +341,7 @@ impl MarkerConfig for TfrConfig {
         }
         // power as a density: E|z|² of white noise is its density times the rate; of a band its variance is E|z|²/2
         let scales = match self.mode {
-            Mode::Hilbert => self.bands().iter().map(|b| 0.5 / (b.high_hz - b.low_hz)).collect(),
+            Mode::Hilbert => self.bands_hz.0.iter().map(|(_, [low, high])| 0.5 / (high - low)).collect(),
             _ => vec![1.0 / rate_hz; rows.len()],
         };
         let per_trial = self.baseline_per_trial.then_some(self.baseline);

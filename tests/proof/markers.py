@@ -45,9 +45,8 @@ step_hz = 1
 n_cycles = 3.5
 step_ms = 10
 baseline = "none"
-channels = []
-windows_ms = []
-natural_ms = [0, 3000]
+series = false
+windows_ms = [[500, 3500]]
 """
 # what our recipe is, its step, the peer's word, how many times faster at least (None: told, bound by reading)
 MARKERS = {

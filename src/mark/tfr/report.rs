@@ -1,9 +1,9 @@
 //! From sums to tables.
 
 use super::sums::{self, Axis, Scratch, Sums, count_before};
-use super::{Baseline, Mode, NamedBand, Power, Tfr};
+use super::{Baseline, Mode, Power, Tfr};
 use crate::dsp::stats::median;
-use crate::flow::Report;
+use crate::flow::{MarkerConfig, Report};
 use crate::table::{Cell, Column, Rows, Table, TableSpec, TakeRow};
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub static TFR_BANDS: TableSpec = TableSpec {
         Column::new(
             "caveat",
             "",
-            "baseline_leak: the baseline ends less than two standard deviations of the lowest wavelet before the event",
+            "no_baseline: at some frequency all of the baseline's cells are affected; baseline_leak: the baseline ends less than two standard deviations of the lowest wavelet before the event",
         ),
     ],
 };
@@ -86,6 +86,7 @@ pub static NATURAL_FREQUENCY: TableSpec = TableSpec {
         ),
         Column::new("to_hz", "Hz", "Highest frequency that took part"),
         Column::new("n_trials", "", "Trials; for a region the fewest of its channels"),
+        Column::new("caveat", "", "As in tfr_bands, over the whole range of frequencies"),
     ],
 };
 
@@ -178,7 +179,23 @@ pub(super) fn tables(tfr: &Tfr, report: &Report<'_>) -> Vec<Table> {
         push_natural(tfr, group, report.bad, &mut natural);
     }
     let frequencies = plan.rows.iter().map(|row| row.0).collect();
-    vec![Table::made(&TFR, Arc::new(Planes { axis: plan.axis, frequencies, groups })), bands, natural]
+    let series = Table::made(&TFR, Arc::new(Planes { axis: plan.axis, frequencies, groups }));
+    let wanted = tfr.config.tables();
+    [series, bands, natural].into_iter().filter(|t| wanted.contains(&t.spec())).collect()
+}
+
+/// What is wrong with the baseline of some rows.
+fn caveat(tfr: &Tfr, group: &Group, rows: &[usize]) -> Option<&'static str> {
+    let (plan, config) = (&tfr.plan, &tfr.config);
+    if config.baseline == Baseline::None {
+        return None;
+    }
+    let lost = |&row: &usize| plan.baseline.clone().all(|cell| group.affected[row * plan.axis.outputs + cell] > 0);
+    if rows.iter().any(lost) {
+        return Some("no_baseline");
+    }
+    let widest = rows.iter().map(|&row| plan.rows[row].1).fold(0.0, f64::max);
+    (config.baseline_ms[1] > -2e3 * widest + 1e-6).then_some("baseline_leak")
 }
 
 fn affected(tfr: &Tfr, filled: &[bool]) -> Vec<u8> {
@@ -282,16 +299,14 @@ fn mean(values: &[f64], cells: &[usize]) -> Cell {
 
 fn push_bands(tfr: &Tfr, group: &Group, table: &mut Table) {
     let (plan, config, outputs) = (&tfr.plan, &tfr.config, tfr.plan.axis.outputs);
-    let bands = config.bands();
     for shown in &group.channels {
-        for (b, band) in bands.iter().enumerate() {
+        for (b, (name, [low_hz, high_hz])) in config.bands_hz.0.iter().enumerate() {
             let holds = |row: usize| match config.mode {
                 Mode::Hilbert => row == b,
-                _ => in_band(plan.rows[row].0, band),
+                _ => (low_hz - 1e-9..high_hz - 1e-9).contains(&plan.rows[row].0),
             };
             let rows: Vec<usize> = (0..plan.rows.len()).filter(|&row| holds(row)).collect();
-            let widest = rows.iter().map(|&row| plan.rows[row].1).fold(0.0, f64::max);
-            let leaks = config.baseline != Baseline::None && config.baseline_ms[1] > -2e3 * widest + 1e-6;
+            let caveat = caveat(tfr, group, &rows);
             for window in &config.windows_ms {
                 let cells = plan.axis.cells(*window);
                 let all = rows.iter().flat_map(|row| cells.clone().map(move |cell| row * outputs + cell));
@@ -300,9 +315,9 @@ fn push_bands(tfr: &Tfr, group: &Group, table: &mut Table) {
                     Some(group.condition),
                     [
                         shown.name.clone().into(),
-                        band.name.clone().into(),
-                        band.low_hz.into(),
-                        band.high_hz.into(),
+                        name.clone().into(),
+                        (*low_hz).into(),
+                        (*high_hz).into(),
                         window[0].into(),
                         window[1].into(),
                         mean(&shown.change_db, &good),
@@ -311,7 +326,7 @@ fn push_bands(tfr: &Tfr, group: &Group, table: &mut Table) {
                         good.len().into(),
                         touched.len().into(),
                         shown.n.into(),
-                        leaks.then_some("baseline_leak").into(),
+                        caveat.into(),
                     ],
                 );
             }
@@ -319,12 +334,8 @@ fn push_bands(tfr: &Tfr, group: &Group, table: &mut Table) {
     }
 }
 
-fn in_band(frequency_hz: f64, band: &NamedBand) -> bool {
-    frequency_hz >= band.low_hz - 1e-9 && frequency_hz < band.high_hz - 1e-9
-}
-
 fn push_natural(tfr: &Tfr, group: &Group, bad: &[bool], table: &mut Table) {
-    if tfr.config.mode == Mode::Hilbert || tfr.config.baseline == Baseline::None {
+    if !tfr.config.tables().contains(&&NATURAL_FREQUENCY) {
         return;
     }
     for shown in &group.channels {
@@ -385,6 +396,7 @@ fn push_peak(
             hz(0).into(),
             hz(last).into(),
             n.into(),
+            caveat(tfr, group, &(0..tfr.plan.rows.len()).collect::<Vec<_>>()).into(),
         ],
     );
 }
