@@ -67,7 +67,7 @@ pub static CHANNELS: TableSpec = TableSpec {
 
 /// Every table that any recipe can write, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static TableSpec> {
-    let mut out = vec![&TRIALS, &CHANNELS];
+    let mut out = vec![&TRIALS, &CHANNELS, &super::waveform::WAVEFORM, &super::waveform::EXPECTATIONS];
     for builtin in crate::recipe::BUILTIN {
         let Ok(recipe) = Recipe::parse(builtin.text) else { continue };
         for spec in recipe.marker.iter().flat_map(|m| m.config().tables()) {
