@@ -7,7 +7,7 @@ use crate::mark::Site;
 use crate::read::OpenOptions;
 use crate::recipe::{EpochPart, FitPart, Line, Names, Recipe};
 use crate::run::batch::{self, Batch, Input, Outcome};
-use crate::run::{Options, identity, output};
+use crate::run::{self, Options, identity, output};
 use crate::table::Identity;
 use crate::unit::Rate;
 use crate::{Error, Result, Warning};
@@ -17,15 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// Recordings: BrainVision .vhdr, EDF, BDF, and with --rate and --unit matrices: NPY, CSV, TSV
-    #[arg(required_unless_present = "print_recipe", value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Folder for the results
-    #[arg(short, long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Print one table as CSV on stdout instead; no folder is written
-    #[arg(long, value_name = "NAME", conflicts_with = "out")]
-    table: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// Cut around events of this name, or by the clock while they last (repeatable; * and ? stand for any text, any character)
     #[arg(long, value_name = "NAME")]
     event: Vec<String>,
@@ -59,6 +52,22 @@ pub(super) struct Common {
     /// The tep table in long form: a row per channel and time
     #[arg(long)]
     long: bool,
+    #[command(flatten)]
+    detection: DetectArgs,
+}
+
+/// Which files, whose they are, and where the results go.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// Recordings: BrainVision .vhdr, EDF, BDF, EEGLAB .set, WAV, and with --rate and --unit matrices: NPY, CSV, TSV
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder for the results
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one table as CSV on stdout instead; no folder is written
+    #[arg(long, value_name = "NAME", conflicts_with = "out")]
+    table: Option<String>,
     /// Recordings and threads at once (default: SLURM_CPUS_PER_TASK, else all cores)
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -76,8 +85,6 @@ pub(super) struct Common {
     force: bool,
     #[command(flatten)]
     open: OpenArgs,
-    #[command(flatten)]
-    detection: DetectArgs,
 }
 
 /// How files are opened.
@@ -205,11 +212,31 @@ impl Common {
         if self.print_recipe {
             return super::print(|out| out.write_all(recipe.to_toml().as_bytes()));
         }
+        let mut tables = vec!["trials", "channels"];
+        tables.extend(recipe.marker.iter().flat_map(|m| m.config().tables()).map(|t| t.name));
+        let work = |path: &Path, options: &Options<'_>| run::analyse(path, &recipe, options);
+        self.place.run(&work, &recipe.to_toml(), &tables, talk, command)
+    }
+}
+
+impl Place {
+    /// Does `work` on the files and writes what comes of it, which are `tables`; `recipe` describes the work in `run.json`.
+    pub fn run(
+        &self,
+        work: &batch::Work<'_>,
+        recipe: &str,
+        tables: &[&str],
+        talk: &Talk,
+        command: Vec<String>,
+    ) -> Result<u8> {
+        if self.files.is_empty() {
+            return Err(Error::usage("which recordings? name at least one FILE"));
+        }
         if self.out.is_none() && self.table.is_none() {
             return Err(Error::usage("where to? give -o DIR for a folder, or --table NAME for one table on stdout"));
         }
         if let Some(name) = &self.table {
-            check_table(name, &recipe)?;
+            check_table(name, tables)?;
         }
         let inputs = self.inputs()?;
         let total: u64 = inputs
@@ -235,7 +262,7 @@ impl Common {
             ended: Some(&ended),
             command,
         };
-        let outcomes = batch::run(&recipe, &inputs, &batch)?;
+        let outcomes = batch::run_by(work, recipe, &inputs, &batch)?;
         bar.finish_and_clear();
         if let Some(name) = &self.table {
             print_table(name, &outcomes, self.csv_raw)?;
@@ -353,16 +380,14 @@ impl Sheet {
     }
 }
 
-fn check_table(name: &str, recipe: &Recipe) -> Result<()> {
-    let mut names = vec!["trials", "channels"];
-    names.extend(recipe.marker.iter().flat_map(|m| m.config().tables()).map(|t| t.name));
+fn check_table(name: &str, names: &[&str]) -> Result<()> {
     if names.contains(&name) {
         return Ok(());
     }
-    let error = Error::usage(format!("--table {name}: this recipe has no such table"));
+    let error = Error::usage(format!("--table {name}: there is no such table here"));
     Err(match crate::names::nearest(name, names.iter().copied()) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
-        None => error.with_hint(format!("it has {}", names.join(", "))),
+        None => error.with_hint(format!("there are {}", names.join(", "))),
     })
 }
 

@@ -11,6 +11,7 @@ mod events;
 mod info;
 mod simulate;
 mod talk;
+mod waveform;
 
 use crate::recipe::BUILTIN;
 use crate::{Error, Result};
@@ -51,6 +52,8 @@ enum Command {
     Tfr(analyse::TfrArgs),
     /// Spectral and envelope connectivity: all pairs, seeds or chosen pairs
     Connectivity(analyse::ConnectivityArgs),
+    /// Quality of a stimulation waveform: a WAV file, or a copy of the stimulation in a recording
+    Waveform(waveform::Args),
     /// Any analysis described by a TOML recipe (a file, or the name of a built-in one)
     Run(analyse::RunArgs),
     /// List the built-in recipes, or print one
@@ -110,6 +113,7 @@ fn dispatch(command: Command, talk: &Talk, line: Vec<String>) -> Result<u8> {
         Command::Power(args) => analyse::power(&args, talk, line),
         Command::Tfr(args) => analyse::tfr(&args, talk, line),
         Command::Connectivity(args) => analyse::connectivity(&args, talk, line),
+        Command::Waveform(args) => waveform::run(&args, talk, line),
         Command::Run(args) => analyse::run(&args, talk, line),
         Command::Recipe { name: None } => {
             print(|out| BUILTIN.iter().try_for_each(|b| writeln!(out, "{:<12} {}", b.name, b.about)))

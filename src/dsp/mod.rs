@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod fft;
 pub mod fir;
 pub mod graph;
+pub mod harmonics;
 pub mod iir;
 pub mod interpolate;
 pub mod levmar;

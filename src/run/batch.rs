@@ -41,6 +41,9 @@ pub struct Batch<'a> {
     pub command: Vec<String>,
 }
 
+/// What is done with one file.
+pub type Work<'w> = dyn Fn(&Path, &Options<'_>) -> Result<Analysis> + Sync + 'w;
+
 /// What became of one input.
 #[derive(Debug)]
 pub struct Outcome {
@@ -102,6 +105,14 @@ pub fn exit_code(outcomes: &[Outcome]) -> u8 {
 /// # Errors
 /// Only when the output folder itself cannot be used; what happens to a recording is in its [`Outcome`].
 pub fn run(recipe: &Recipe, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<Outcome>> {
+    run_by(&|path, options| analyse(path, recipe, options), &recipe.to_toml(), inputs, batch)
+}
+
+/// As [`run`], for an analysis that is no recipe; `recipe` describes it (TOML) in `run.json`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<Outcome>> {
     let started = Instant::now();
     if let Some(out) = batch.out {
         if !batch.force && holds_results(out) {
@@ -124,7 +135,7 @@ pub fn run(recipe: &Recipe, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<O
             .par_iter()
             .with_max_len(1)
             .map(|input| {
-                let outcome = one(recipe, input, batch, threads);
+                let outcome = one(work, input, batch, threads);
                 if let Some(ended) = batch.ended {
                     ended(&outcome);
                 }
@@ -138,7 +149,7 @@ pub fn run(recipe: &Recipe, inputs: &[Input], batch: &Batch<'_>) -> Result<Vec<O
     Ok(outcomes)
 }
 
-fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Outcome {
+fn one(work: &Work<'_>, input: &Input, batch: &Batch<'_>, threads: usize) -> Outcome {
     let mut outcome = Outcome {
         recording: input.identity.recording.clone(),
         path: input.path.clone(),
@@ -167,9 +178,9 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
             Some(out) => {
                 // from here on the recording is not done, whatever an earlier run has left
                 forget(&out.join(&input.identity.recording), "recording.json")?;
-                rayon::join(|| analyse(&input.path, recipe, &options), || hash_input(&input.path).map(Some))
+                rayon::join(|| work(&input.path, &options), || hash_input(&input.path).map(Some))
             }
-            None => (analyse(&input.path, recipe, &options), Ok(None)),
+            None => (work(&input.path, &options), Ok(None)),
         };
         if let Ok(Some((bytes, hash))) = &hashed {
             (outcome.bytes, outcome.hash) = (Some(*bytes), Some(hash.clone()));
@@ -179,7 +190,7 @@ fn one(recipe: &Recipe, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         analysis.warnings.splice(0..0, input.warnings.iter().cloned());
         outcome.warnings.clone_from(&analysis.warnings);
         outcome.seconds.clone_from(&analysis.seconds);
-        outcome.recipe = Some(analysis.recipe.to_toml());
+        outcome.recipe = Some(analysis.recipe.clone());
         let trials = analysis.trials;
         match batch.out {
             Some(out) => write_recording(out, input, analysis, batch, &mut outcome)?,
@@ -251,7 +262,7 @@ fn write_recording(
         "stimkit": env!("CARGO_PKG_VERSION"),
         "recording": identity.recording,
         "input": { "name": file_name(&input.path), "bytes": outcome.bytes, "xxh3_128": outcome.hash },
-        "recipe": analysis.recipe.to_toml(),
+        "recipe": analysis.recipe,
         "conditions": analysis.conditions,
         "trials_kept": analysis.trials.0,
         "trials_asked": analysis.trials.1,
@@ -289,7 +300,7 @@ fn forget_other_tables(folder: &Path, written: &[&str]) -> Result<()> {
     others.into_iter().try_for_each(|t| forget(folder, &format!("{}.csv", t.name)))
 }
 
-fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batch<'_>, started: Instant) -> Result<()> {
+fn write_summary(out: &Path, recipe: &str, outcomes: &[Outcome], batch: &Batch<'_>, started: Instant) -> Result<()> {
     let mut names: Vec<&'static str> = Vec::new();
     for summary in outcomes.iter().flat_map(|o| &o.summary) {
         if !names.contains(&summary.name) {
@@ -348,7 +359,7 @@ fn write_summary(out: &Path, recipe: &Recipe, outcomes: &[Outcome], batch: &Batc
         &json!({
             "stimkit": env!("CARGO_PKG_VERSION"),
             "command": batch.command,
-            "recipe": recipe.to_toml(),
+            "recipe": recipe,
             "exit_code": exit_code(outcomes),
             "recordings": recordings,
             "jobs": batch.jobs,

@@ -164,7 +164,7 @@ mod tests {
     fn threads_and_the_recipe_as_it_ran_give_the_same() {
         let one = run(RECIPE, 20, None, 1).unwrap();
         let two = run(RECIPE, 20, None, 2).unwrap();
-        let again = run(&one.recipe.to_toml(), 20, None, 1).unwrap();
+        let again = run(&one.recipe, 20, None, 1).unwrap();
         for name in ["trials", "channels", "tep"] {
             assert_eq!(csv(&one, name), csv(&two, name));
             assert_eq!(csv(&one, name), csv(&again, name));

@@ -17,6 +17,7 @@ mod pipeline;
 pub mod recording;
 mod spool;
 mod tables;
+pub mod waveform;
 
 pub use epochs::TrialRow;
 pub use input::Input;

@@ -46,8 +46,8 @@ pub struct Analysis {
     pub tables: Vec<Table>,
     /// Condition names.
     pub conditions: Vec<String>,
-    /// The recipe as it ran, `auto` settled.
-    pub recipe: Recipe,
+    /// The recipe as it ran, `auto` settled, as TOML.
+    pub recipe: String,
     /// Defects of the file, and what else should be known.
     pub warnings: Vec<Warning>,
     /// What Fits have learnt.
@@ -143,7 +143,7 @@ pub fn analyse_source(
     Ok(Analysis {
         tables: out,
         conditions,
-        recipe: session.recipe,
+        recipe: session.recipe.to_toml(),
         warnings: session.warnings,
         models: pipeline.models().to_vec(),
         seconds: clock.laps,

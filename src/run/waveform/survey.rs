@@ -1,0 +1,169 @@
+//! First pass: the strongest line of the spectrum, extremes, and what rounding looks like.
+
+use super::{Reader, WAVEFORM};
+use crate::Result;
+use crate::dsp::fft::{Complex, RealFft};
+use crate::dsp::window::{Symmetry, Window};
+use crate::signal::{Channel, Stream};
+use crate::table::Cell;
+
+/// Samples of a spectrum's window at most: 2 MB per channel.
+const LONGEST: usize = 1 << 18;
+/// The window is this long where the recording and memory allow it, s.
+const WINDOW_S: f64 = 8.0;
+/// Share of the alternating power that a line must hold to be a carrier.
+const CARRIER: f64 = 0.25;
+/// Half the width of a line in bins (a Hann window's main lobe, and one).
+const LOBE: usize = 3;
+
+/// What a channel looks like as a whole.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Survey {
+    /// Where the fundamental is to be looked for, cycles per sample; `None`: there is no line that stands out.
+    pub cycles: Option<f64>,
+    /// Smallest step between two neighbouring samples that differ.
+    pub quantum: f64,
+    n: u64,
+    sum: f64,
+    squares: f64,
+    peak: f64,
+}
+
+impl Survey {
+    fn add(&mut self, x: &[f64], before: &mut f64) {
+        for &x in x.iter() {
+            if !x.is_finite() {
+                continue;
+            }
+            self.n += 1;
+            self.sum += x;
+            self.squares += x * x;
+            self.peak = self.peak.max(x.abs());
+            let step = (x - *before).abs();
+            if step > 0.0 && step < self.quantum {
+                self.quantum = step;
+            }
+            *before = x;
+        }
+    }
+
+    /// The row of a channel in which no episode was found.
+    pub fn row(&self, channel: &Channel, stream: &Stream) -> Vec<Cell> {
+        let n = self.n as f64;
+        let rms = (self.squares / n).sqrt();
+        let end = stream.segments.last().map(|s| s.start_s + stream.rate.seconds(s.length as f64));
+        let mut row = vec![Cell::Missing; WAVEFORM.columns.len()];
+        let cells: [(&str, Cell); 10] = [
+            ("segment", 0_usize.into()),
+            ("start_s", 0.0.into()),
+            ("end_s", end.into()),
+            ("channel", channel.name.clone().into()),
+            ("unit", channel.unit.to_string().into()),
+            ("rms", rms.into()),
+            ("crest_factor", (self.peak / rms).into()),
+            ("dc", (self.sum / n).into()),
+            ("verdict", "doubtful".into()),
+            ("reason", "no_carrier".into()),
+        ];
+        for (name, cell) in cells {
+            if let Some(at) = WAVEFORM.columns.iter().position(|c| c.name == name) {
+                row[at] = cell;
+            }
+        }
+        row
+    }
+}
+
+/// Surveys all channels; a frequency that was told (Hz) is not looked for.
+pub(super) fn look(reader: &mut Reader<'_>, told_hz: Option<f64>) -> Result<Vec<Survey>> {
+    let (channels, rate) = (reader.channels(), reader.rate());
+    let longest = reader.segments().iter().map(|s| s.length).max().unwrap_or(0) as f64;
+    let n = (WINDOW_S * rate).min(longest).max(64.0) as usize;
+    let n = (n.next_power_of_two() / if n.is_power_of_two() { 1 } else { 2 }).clamp(64, LONGEST);
+    let mut surveys = vec![Survey { quantum: f64::INFINITY, ..Survey::default() }; channels];
+    let mut spectra: Vec<Spectrum> = (0..channels).map(|_| Spectrum::new(n)).collect();
+    let mut before = vec![f64::NAN; channels];
+    let mut segment_before = usize::MAX;
+    reader.pass(&mut |segment, _, rows| {
+        for (c, row) in rows.iter().enumerate() {
+            if segment != segment_before {
+                spectra[c].restart();
+            }
+            surveys[c].add(row, &mut before[c]);
+            if told_hz.is_none() {
+                spectra[c].add(row);
+            }
+        }
+        segment_before = segment;
+    })?;
+    for (survey, spectrum) in surveys.iter_mut().zip(&spectra) {
+        survey.cycles = told_hz.map(|hz| hz / rate).or_else(|| spectrum.line());
+        if survey.peak == 0.0 || survey.n == 0 {
+            survey.cycles = None;
+        }
+    }
+    Ok(surveys)
+}
+
+/// The mean power spectrum of successive Hann windows.
+struct Spectrum {
+    fft: RealFft,
+    window: Vec<f64>,
+    buffer: Vec<f64>,
+    tapered: Vec<f64>,
+    bins: Vec<Complex>,
+    power: Vec<f64>,
+}
+
+impl Spectrum {
+    fn new(n: usize) -> Self {
+        let fft = RealFft::new(n);
+        let bins = fft.bins();
+        Self {
+            fft,
+            window: Window::Hann.samples(n, Symmetry::Periodic),
+            buffer: Vec::with_capacity(n),
+            tapered: vec![0.0; n],
+            bins: vec![Complex::default(); bins],
+            power: vec![0.0; bins],
+        }
+    }
+
+    fn restart(&mut self) {
+        self.buffer.clear();
+    }
+
+    fn add(&mut self, mut x: &[f64]) {
+        while !x.is_empty() {
+            let n = x.len().min(self.window.len() - self.buffer.len());
+            self.buffer.extend_from_slice(&x[..n]);
+            x = &x[n..];
+            if self.buffer.len() == self.window.len() {
+                let mean = self.buffer.iter().sum::<f64>() / self.buffer.len() as f64;
+                for ((t, x), w) in self.tapered.iter_mut().zip(&self.buffer).zip(&self.window) {
+                    *t = (x - mean) * w;
+                }
+                self.buffer.clear();
+                if mean.is_finite() {
+                    self.fft.forward(&self.tapered, &mut self.bins);
+                    self.power.iter_mut().zip(&self.bins).for_each(|(p, z)| *p += z.norm_sqr());
+                }
+            }
+        }
+    }
+
+    /// The strongest line, cycles per sample, between bins by a parabola through the logarithms.
+    fn line(&self) -> Option<f64> {
+        let all: f64 = self.power.iter().skip(2).sum();
+        let (at, peak) = self.power.iter().enumerate().skip(2).max_by(|a, b| a.1.total_cmp(b.1))?;
+        let lobe: f64 = self.power[at.saturating_sub(LOBE).max(2)..(at + LOBE + 1).min(self.power.len())].iter().sum();
+        if !(*peak > 0.0 && lobe >= CARRIER * all) {
+            return None;
+        }
+        let around = [at.checked_sub(1)?, at, at + 1].map(|k| self.power.get(k).map_or(f64::NEG_INFINITY, |p| p.ln()));
+        let [a, b, c] = around;
+        let shift = 0.5 * (a - c) / (a - 2.0 * b + c);
+        let shift = if shift.is_finite() { shift.clamp(-0.5, 0.5) } else { 0.0 };
+        Some((at as f64 + shift) / self.window.len() as f64)
+    }
+}
