@@ -55,16 +55,18 @@ pub struct BadChannels {
     pub max_fail_fraction: f64,
     /// Above this peak-to-peak amplitude in µV a trial is unusable: the limit that `reject` has next.
     pub max_ptp_uv: f64,
-    /// Where to look, in ms; the peak to peak is that of the union, as in `reject`.
-    pub window_ms: Windows,
+    /// Where to look, in ms; the peak to peak is that of the union, as in `reject`. By default −500…−10 and 50…500 ms, away
+    /// from a pulse at 0; the whole epoch where it does not hold both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<Windows>,
     /// Most EEG channels that may be called noisy or failing, as a share, 0…1.
     pub max_bad_fraction: f64,
 }
 
 impl Default for BadChannels {
     /// 1 µV flat (the smallest step of many amplifiers is 0.1–0.5 µV, while a second of EEG spans tens); saturated in
-    /// more than a twentieth of the samples; noise z 5; more than 20 % of the trials above 120 µV from −500 to −10 and
-    /// 50 to 500 ms; at most a third of the channels.
+    /// more than a twentieth of the samples; noise z 5; more than 20 % of the trials above 120 µV; at most a third of
+    /// the channels.
     fn default() -> Self {
         Self {
             flat_uv: 1.0,
@@ -72,12 +74,14 @@ impl Default for BadChannels {
             noise_z: 5.0,
             max_fail_fraction: 0.2,
             max_ptp_uv: 120.0,
-            window_ms: [[-500.0, -10.0], [50.0, 500.0]].into(),
+            window_ms: None,
             max_bad_fraction: 1.0 / 3.0,
         }
     }
 }
 
+/// Where to look unless told.
+const AWAY_FROM_A_PULSE_MS: [[f64; 2]; 2] = [[-500.0, -10.0], [50.0, 500.0]];
 /// Half the span of the second difference that measures noise, in ms.
 const NOISE_LAG_MS: f64 = 5.0;
 /// Smallest scale of log noise: see [`BadChannels`].
@@ -102,7 +106,13 @@ impl FitConfig for BadChannels {
                 problems.add(key, format!("{fraction} is not a share from 0 to 1"));
             }
         }
-        let ranges = self.window_ms.ranges("window_ms", input, problems);
+        let ranges = match &self.window_ms {
+            Some(windows) => windows.ranges("window_ms", input, problems),
+            // the default asks for nothing that the epoch does not hold
+            None => Windows::from(AWAY_FROM_A_PULSE_MS)
+                .ranges("", input, &mut Problems::default())
+                .or_else(|| Some(std::iter::once(0..input.len).collect())),
+        };
         let judged: Vec<_> = (0..input.channels.len()).filter(|&c| input.is_eeg(c)).collect();
         if judged.is_empty() {
             problems.add("", "there is no EEG channel to judge");

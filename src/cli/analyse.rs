@@ -3,7 +3,7 @@
 
 use super::common::{Common, set_on_markers};
 use super::talk::Talk;
-use crate::recipe::{Builtin, Recipe};
+use crate::recipe::{Builtin, MarkerPart, Recipe};
 use crate::{Error, Result};
 use std::path::Path;
 use toml::Value;
@@ -50,6 +50,9 @@ pub(super) struct ConnectivityArgs {
     /// Only pairs with one of these channels
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', conflicts_with = "pairs")]
     seeds: Vec<String>,
+    /// Every frequency bin instead of bands
+    #[arg(long)]
+    full: bool,
     /// Only these pairs of channels
     #[arg(long, value_name = "A:B,…", value_delimiter = ',', value_parser = pair)]
     pairs: Vec<(String, String)>,
@@ -70,9 +73,6 @@ pub(super) struct RunArgs {
 /// What the spectral verbs share.
 #[derive(Debug, clap::Args)]
 struct SpectralArgs {
-    /// Every frequency bin instead of bands
-    #[arg(long)]
-    full: bool,
     /// Frequency bands in place of the recipe's; the upper edge belongs to the next band
     #[arg(long, value_name = "NAME=LO-HI,…", value_delimiter = ',', value_parser = band)]
     bands: Vec<(String, [f64; 2])>,
@@ -83,15 +83,21 @@ struct SpectralArgs {
 
 impl SpectralArgs {
     fn patch(&self, recipe: &mut Recipe) -> Result<()> {
-        if self.full {
-            set_on_markers(recipe, "full", &Value::Boolean(true))?;
-        }
         if !self.bands.is_empty() {
             let bands = self.bands.iter().map(|(name, [lo, hi])| (name.clone(), vec![*lo, *hi].into()));
-            set_key(recipe, "bands", "bands_hz", &Value::Table(bands.collect()))?;
+            let bands = Value::Table(bands.collect());
+            for part in &mut recipe.marker {
+                if let MarkerPart::Power(power) = part {
+                    power.ratios.retain(|ratio| ratio.iter().all(|name| bands.get(name).is_some()));
+                }
+            }
+            set_key(recipe, "bands", "bands_hz", &bands)?;
         }
         if let Some(every) = self.every {
-            recipe.cut = crate::recipe::Cut { every_ms: Some(every), ..crate::recipe::Cut::default() };
+            // windows that overlapped go on to overlap by the same share
+            let step = recipe.cut.every_ms.zip(recipe.cut.step_ms).map(|(every, step)| step / every);
+            let step_ms = step.map(|share| share * every);
+            recipe.cut = crate::recipe::Cut { every_ms: Some(every), step_ms, ..crate::recipe::Cut::default() };
         }
         Ok(())
     }
@@ -147,6 +153,9 @@ pub(super) fn connectivity(args: &ConnectivityArgs, talk: &Talk, command: Vec<St
         if !args.pairs.is_empty() {
             let pairs = args.pairs.iter().map(|(a, b)| Value::from(vec![a.clone(), b.clone()]));
             set_on_markers(recipe, "pairs", &Value::Array(pairs.collect()))?;
+        }
+        if args.full {
+            set_on_markers(recipe, "full", &Value::Boolean(true))?;
         }
         args.spectral.patch(recipe)
     };

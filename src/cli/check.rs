@@ -56,7 +56,13 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
                 s.notes
             )?;
         }
-        writeln!(out, "{} channels, events: {}", plan.channels, plan.conditions.join(", "))?;
+        let conditions: Vec<&str> = plan.conditions.iter().map(String::as_str).filter(|c| !c.is_empty()).collect();
+        let around = if conditions.is_empty() {
+            "windows by the clock".into()
+        } else {
+            format!("events: {}", conditions.join(", "))
+        };
+        writeln!(out, "{} channels, {around}", plan.channels)?;
         if let Some(n) = plan.epochs_given {
             writeln!(out, "the recording comes in {n} epochs: they are measured as they are")?;
         }

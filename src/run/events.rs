@@ -139,7 +139,17 @@ pub fn choose(
     if let [only] = kinds.as_slice() {
         return Ok(Choice { names: vec![only.name.clone()], detected: None, warnings: Vec::new() });
     }
-    let found = detected(source)?;
+    // where pulses cannot be looked for (a low rate), several kinds of markers are a question all the same
+    let found = match detected(source) {
+        Err(error) if kinds.is_empty() => return Err(error),
+        Err(_) => {
+            return Err(undecided(
+                recording,
+                "several kinds of markers, and pulses cannot be looked for in this signal",
+            ));
+        }
+        Ok(found) => found,
+    };
     if kinds.is_empty() {
         if found.pulses.is_empty() {
             return Err(Error::data(format!(

@@ -469,8 +469,12 @@ fn cut(recipe: &Recipe, out: &StreamInfo, late_ticks: u64, problems: &mut Proble
     let samples = |ms: f64| (ms * rate / 1e3).round();
     if let Some(every) = recipe.cut.every_ms {
         let (len, step) = (samples(every), samples(recipe.cut.step_ms.unwrap_or(every)));
-        if !(len >= 1.0 && step >= 1.0 && len < 1e9) {
-            problems.add("every_ms", format!("{every} ms holds no sample at {rate} Hz"));
+        for (key, samples) in [("every_ms", len), ("step_ms", step)] {
+            if !(1.0..1e9).contains(&samples) {
+                problems.add(key, format!("{samples} samples at {rate} Hz: at least 1 and fewer than 10^9 are needed"));
+            }
+        }
+        if !((1.0..1e9).contains(&len) && (1.0..1e9).contains(&step)) {
             return (Trigger::Event, 0, 1);
         }
         let step = step as u64;

@@ -133,6 +133,9 @@ pub fn analyse_source(
 
     let asked = rows.len() as u64;
     let kept = rows.iter().filter(|r| r.reason.is_none()).count() as u64;
+    if asked == 0 && session.recipe.cut.every_ms.is_some() {
+        return Err(no_window(&session));
+    }
     if kept == 0 {
         let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
         session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
@@ -149,6 +152,19 @@ pub fn analyse_source(
         seconds: clock.laps,
         trials: (kept, asked),
     })
+}
+
+/// Windows by the clock were asked for, and there is no stretch as long as one.
+fn no_window(session: &Session) -> Error {
+    let (cut, rate) = (&session.recipe.cut, session.input.info.clock.input);
+    let longest = session.input.segments.iter().map(|s| s.length).max().unwrap_or(0);
+    let inside = if cut.within.is_some() { " inside the events" } else { "" };
+    let message = format!(
+        "no window of {} ms fits{inside}; the longest stretch without a gap is {:.3} s",
+        cut.every_ms.unwrap_or(f64::NAN),
+        rate.seconds(longest as f64)
+    );
+    Error::data(message).with_hint("shorter windows: --every MS, or --set cut.every_ms=MS")
 }
 
 /// All tables of a finished pipeline: `trials` and `channels` first, then the markers'. `rows` and `drained` are what

@@ -262,7 +262,9 @@ fn nothing_to_judge_by_is_an_error() {
     let mut channels = silent.channels.to_vec();
     channels[0].kind = ChannelKind::Emg;
     silent.channels = channels.into();
-    let config = BadChannels { noise_z: 0.0, flat_uv: f64::NAN, max_bad_fraction: 1.5, ..Default::default() };
+    let window_ms = Some([-500.0, -10.0].into());
+    let config =
+        BadChannels { noise_z: 0.0, flat_uv: f64::NAN, max_bad_fraction: 1.5, window_ms, ..Default::default() };
     assert!(config.build(&silent, &mut BuildContext::default(), &mut problems).is_none());
     assert_eq!(
         listed(problems),
@@ -285,7 +287,7 @@ fn noise_is_what_its_formula_says() {
         epoch(&info, |c, i| x[c][i])
     });
     let mut spool = Spool { epochs: epochs.collect(), at: 0 };
-    let config = BadChannels { flat_uv: 1e-9, window_ms: [-100.0, 100.0].into(), ..Default::default() };
+    let config = BadChannels { flat_uv: 1e-9, window_ms: Some([-100.0, 100.0].into()), ..Default::default() };
     let model = build(&config, &info, &[]).fit(&mut spool).unwrap();
     let findings = Findings::from_model(&model).unwrap();
     for (finding, theirs) in findings.channels.iter().zip(numbers(&golden, "/bad_channels/noise_uv")) {
