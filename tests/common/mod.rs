@@ -169,7 +169,7 @@ pub fn clocked() -> Recipe {
 
 /// The recipes of power, time-frequency and connectivity, and all their markers in all modes by the clock and around events.
 pub fn spectral() -> Vec<(&'static str, Recipe)> {
-    let patches = ["input.line='off'", "epoch.reject.max_ptp_uv=1e6", "epoch.bad-channels.max_ptp_uv=1e6"];
+    let patches = ["input.line=50", "epoch.reject.max_ptp_uv=1e6", "epoch.bad-channels.max_ptp_uv=1e6"];
     let builtin = |name: &'static str| {
         let text = stimkit::recipe::Builtin::find(name).unwrap().text;
         let mut patches = patches.map(str::to_owned).to_vec();
@@ -186,7 +186,7 @@ pub fn spectral() -> Vec<(&'static str, Recipe)> {
 /// to the first connectivity.
 pub fn every_marker(surrogates: &str) -> (Recipe, Recipe) {
     let clocked = format!(
-        "[input]\nline = 'off'\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n[cut]\nevery_ms = 2000\n\
+        "[input]\nline = 50\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n[cut]\nevery_ms = 2000\n\
          [[marker]]\nuse = 'power'\nratios = [['theta', 'beta']]\n\
          [[marker]]\nuse = 'power'\npsd = {{ segment_ms = 1000, average = 'median', median_segments = 8 }}\n\
          [[marker]]\nuse = 'power'\npsd = {{ method = 'multitaper', adaptive = true }}\n\
@@ -203,7 +203,7 @@ pub fn every_marker(surrogates: &str) -> (Recipe, Recipe) {
          [[marker]]\nuse = 'connectivity'\nmeasures = ['gc', 'gc_tr', 'pdc', 'dtf']\nvar = {{ max_order = 5 }}\n\
          [marker.bands_hz]\nalpha = [8, 13]\n"
     );
-    let around = "[input]\nline = 'off'\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n\
+    let around = "[input]\nline = 50\n[[stream]]\nuse = 'decimate'\nto_hz = 250\n\
                   [cut]\nevent = 'TMS'\nwindow_ms = [-1100, 600]\n\
                   [[marker]]\nuse = 'tfr'\nrange_hz = [8, 40]\nstep_ms = 20\nbaseline_ms = [-500, -200]\nwindows_ms = [[20, 300]]\n\
                   [[marker]]\nuse = 'tfr'\nmode = 'multitaper'\nrange_hz = [8, 40]\nstep_hz = 4\nstep_ms = 20\nn_cycles = 5\n\
