@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, talk: &Talk) -> Result<u8> {
     }
 }
 
-/// Writes what `build` plans for the settings, and its truth: tables, and where there is one a recording of the brain alone.
+/// Writes what `build` plans for the settings, and its truth: tables, and where there is one the `brain` alone.
 fn simulate<S, P>(
     args: &CommonArgs,
     own: toml::Table,

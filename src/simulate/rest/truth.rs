@@ -7,7 +7,7 @@ use crate::table::{Cell, Column, Table, TableSpec};
 /// What each channel's spectrum is made of.
 pub static TRUTH_SPECTRUM: TableSpec = TableSpec {
     name: "truth_spectrum",
-    about: "What each simulated channel's spectrum is made of, one row per channel (and state of the eyes); empty for flat channels",
+    about: "What spectra are made of, one row per channel and state of the eyes; flat channels are empty",
     series: true,
     columns: &[
         Column::new("channel", "", "Name of the channel"),

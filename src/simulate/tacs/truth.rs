@@ -20,11 +20,7 @@ pub static TRUTH_STIMULATION: TableSpec = TableSpec {
         Column::new("phase_deg", "deg", "Phase of the current's sine at the start, 0 to 360"),
         Column::new("current_ma", "mA", "Peak of the current's fundamental"),
         Column::new("thd_percent", "%", "Root of the harmonics' summed power over the fundamental"),
-        Column::new(
-            "amplitude_mv",
-            "mV",
-            "Amplitude of the artefact's fundamental in the middle of the stretch, unmodulated, where it is largest",
-        ),
+        Column::new("amplitude_mv", "mV", "Artefact's fundamental where it is largest, in the middle of the stretch"),
         Column::new("peak_channel", "", "That channel"),
         Column::new("drift_percent", "%", "Linear drift of the amplitude from the first start to the last end"),
         Column::new("am_percent", "%", "Largest amplitude modulation: breathing and heart together"),
@@ -42,12 +38,8 @@ pub static TRUTH_FIELD: TableSpec = TableSpec {
     series: true,
     columns: &[
         Column::new("channel", "", "Name of the channel"),
-        Column::new(
-            "amplitude_mv",
-            "mV",
-            "Amplitude of the artefact's fundamental, with the sign of the current; before drift and modulation",
-        ),
-        Column::new("limit_uv", "uV", "The amplifier clips here at plus and minus this; empty where it never does"),
+        Column::new("amplitude_mv", "mV", "Artefact's fundamental with its sign, before drift and modulation"),
+        Column::new("limit_uv", "uV", "The amplifier clips at plus and minus this; empty: never"),
     ],
 };
 
