@@ -764,6 +764,26 @@ fn info_events_and_simulate() {
 }
 
 #[test]
+fn rest_and_tacs_come_with_their_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let stimkit = |args: &str| stimkit_in(folder.path(), &args.split(' ').collect::<Vec<_>>());
+    let size = "--channels 8 --rate 500 --seconds 24";
+    stimkit(&format!("simulate rest {size} --set eyes_s=6 -o rest.vhdr")).code(0).says(&["truth_{spectrum,coupling}"]);
+    let spectrum = rows_of(&folder.path().join("rest.truth_spectrum.csv"));
+    assert_eq!((spectrum.len(), column(&spectrum, "condition")[8].as_str()), (16, "EO"));
+    let events = rows(&stimkit("events rest.vhdr --list").code(0).out);
+    assert_eq!(column(&events, "event"), ["EC", "EO", "EC", "EO"]);
+    stimkit(&format!("simulate tacs {size} --set lead_s=4 --set tail_s=4 --set ramp_s=1 -o tacs.vhdr")).code(0);
+    let stimulation = rows_of(&folder.path().join("tacs.truth_stimulation.csv"));
+    assert_eq!((stimulation[0]["start_s"].as_str(), stimulation[0]["frequency_hz"].as_str()), ("4", "10.00012"));
+    assert!(stimkit("info tacs.vhdr").code(0).out.contains("1 stim"));
+    // the truth is the recording without the copy of the current
+    let sizes = ["tacs.eeg", "tacs.truth.eeg"].map(|f| std::fs::metadata(folder.path().join(f)).unwrap().len());
+    assert_eq!(sizes, [9 * 4 * 12_000, 8 * 4 * 12_000]);
+    stimkit("simulate tacs -o tacs.vhdr --force --int16 0.1").code(64).says(&["resolution_uv"]);
+}
+
+#[test]
 fn a_converted_recording_gives_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("plain.vhdr").to_string_lossy().into_owned();

@@ -1,12 +1,14 @@
 //! What an electrode picks up when nothing is asked of the brain: 1/f activity that neighbours share, an alpha rhythm,
 //! the line, and the electrode's own noise. Made sample by sample in constant memory.
 
+use super::check::Checks;
+use super::oscillator::Oscillator;
 use super::random::Random;
 use super::scalp::Scalp;
 use crate::signal::{Block, LANES, Lanes, montage};
 use multiversion::multiversion;
 use nalgebra::{DMatrix, DVector};
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::TAU;
 
 /// Where the 1/f law begins; below it the spectrum is flat.
 const LOWEST_HZ: f64 = 0.1;
@@ -38,6 +40,21 @@ pub struct Levels {
     pub line_uv: f64,
 }
 
+impl Levels {
+    /// Adds what is wrong with the values.
+    pub(super) fn check(&self, checks: &mut Checks, rate_hz: f64) {
+        checks.within("background_exponent", self.exponent, 0.01, 2.0);
+        checks.within("alpha_hz", self.alpha_hz, 0.1, 0.5 * rate_hz);
+        checks.within("line_hz", self.line_hz, 0.1, 0.5 * rate_hz);
+        checks.amplitudes(&[
+            ("background_uv", self.pink_uv),
+            ("alpha_uv", self.alpha_uv),
+            ("sensor_uv", self.sensor_uv),
+            ("line_uv", self.line_uv),
+        ]);
+    }
+}
+
 /// The generator. Sample after sample, so its bits do not depend on how many are asked for at once.
 #[derive(Debug, Clone)]
 pub(super) struct Background {
@@ -47,8 +64,7 @@ pub(super) struct Background {
     /// For each group of eight channels the weights of all latents: pink ones, two alphas, sine and cosine of the line.
     weights: Vec<Vec<Lanes>>,
     pink: Pink,
-    rotation: [f64; 2],
-    alpha: [[f64; 2]; 2],
+    alpha: [Oscillator; 2],
     random: Random,
     seed: u64,
     /// Latents of a block, sample after sample.
@@ -77,16 +93,14 @@ impl Background {
         weights.extend([sine, cosine]);
         let lane = |w: &Vec<f64>, first: usize| std::array::from_fn(|l| w.get(first + l).copied().unwrap_or(0.0));
         let group = |g| weights.iter().map(|w| lane(w, g * LANES)).collect();
-        let radius = (-PI * ALPHA_WIDTH_HZ / rate_hz).exp();
-        let (sin, cos) = (TAU * levels.alpha_hz / rate_hz).sin_cos();
+        let alpha = Oscillator::new(levels.alpha_hz, ALPHA_WIDTH_HZ, rate_hz);
         let mut background = Self {
             levels,
             rate_hz,
             channels,
             weights: (0..channels.div_ceil(LANES)).map(group).collect(),
             pink: Pink::new(rate_hz, levels.exponent, channels),
-            rotation: [radius * cos, radius * sin],
-            alpha: [[0.0; 2]; 2],
+            alpha: [alpha.clone(), alpha],
             random: Random::new(seed, ACTIVITY),
             seed,
             latents: Vec::new(),
@@ -100,15 +114,19 @@ impl Background {
     pub fn reset(&mut self) {
         self.random = Random::new(self.seed, ACTIVITY);
         self.pink.start(&mut self.random);
-        for part in self.alpha.iter_mut().flatten() {
-            *part = self.random.normal();
-        }
+        self.alpha.iter_mut().for_each(|alpha| alpha.start(&mut self.random));
     }
 
     /// Makes room for blocks of up to `samples`.
     pub fn reserve(&mut self, samples: usize) {
         self.latents.resize(samples * (self.channels + 4), 0.0);
         self.sensors.resize(samples * self.groups() * LANES, 0.0);
+    }
+
+    /// Root mean square of one channel's 1/f activity, µV.
+    pub fn pink_uv(&self, channel: usize) -> f64 {
+        let own = self.weights[channel / LANES][..self.channels].iter().map(|w| w[channel % LANES]);
+        own.map(|w| w * w).sum::<f64>().sqrt()
     }
 
     fn groups(&self) -> usize {
@@ -118,15 +136,11 @@ impl Background {
     /// The next samples: overwrites those of `block`, which must not be longer than what was reserved.
     pub fn fill(&mut self, block: &mut Block) {
         let (n, width, padded) = (self.channels, self.channels + 4, self.groups() * LANES);
-        let kick = (1.0 - self.rotation[0].powi(2) - self.rotation[1].powi(2)).sqrt();
         let rows = self.latents.chunks_exact_mut(width).zip(self.sensors.chunks_exact_mut(padded));
         for (tick, (row, sensors)) in (block.first()..block.end()).zip(rows) {
             self.pink.next(&mut self.random, &mut row[..n]);
-            for (process, out) in self.alpha.iter_mut().zip(&mut row[n..]) {
-                let ([re, im], [c, s]) = (*process, self.rotation);
-                *process =
-                    [c * re - s * im + kick * self.random.normal(), s * re + c * im + kick * self.random.normal()];
-                *out = process[0];
+            for (alpha, out) in self.alpha.iter_mut().zip(&mut row[n..]) {
+                *out = alpha.next(&mut self.random);
             }
             // from the index, never accumulated
             let cycles = tick as f64 * self.levels.line_hz / self.rate_hz;
@@ -233,6 +247,7 @@ impl Pink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::PI;
 
     const QUIET: Levels = Levels {
         pink_uv: 0.0,

@@ -1,8 +1,10 @@
 //! What a simulated TMS-EEG recording holds: plain data, as it may stand in a file.
 
+use super::background::Levels;
+use super::blinks::Blinking;
+use super::check::Checks;
+use super::electrodes::Contacts;
 use crate::Result;
-use crate::flow::Problems;
-use crate::signal::montage;
 use serde::{Deserialize, Serialize};
 
 /// Where the coil is held: decides which components answer, and where.
@@ -224,60 +226,62 @@ impl TmsSimulation {
         Self { flat: Vec::new(), noisy: Vec::new(), range_uv: 0.0, resolution_uv: 0.0, ..none }
     }
 
+    /// The background's levels.
+    pub(super) fn levels(&self) -> Levels {
+        Levels {
+            pink_uv: self.background_uv,
+            exponent: self.background_exponent,
+            alpha_uv: self.alpha_uv,
+            alpha_hz: self.alpha_hz,
+            sensor_uv: self.sensor_uv,
+            line_hz: self.line_hz,
+            line_uv: self.line_uv,
+        }
+    }
+
+    /// The electrodes' contact and the amplifier.
+    pub(super) fn contacts(&self) -> Contacts<'_> {
+        let Self { flat, noisy, noisy_uv, range_uv, resolution_uv, .. } = self;
+        Contacts { flat, noisy, noisy_uv: *noisy_uv, range_uv: *range_uv, resolution_uv: *resolution_uv }
+    }
+
+    /// How large and how often blinks are.
+    pub(super) fn blinking(&self) -> Blinking {
+        Blinking { blink_uv: self.blink_uv, blinks_per_min: self.blinks_per_min }
+    }
+
     /// All values that contradict each other or the room they need, one per line.
     pub(super) fn check(&self) -> Result<()> {
-        let mut found = Problems::default();
-        let problems = &mut found;
-        let within = |problems: &mut Problems, key: &str, value: f64, lo: f64, hi: f64| {
-            if !(lo..=hi).contains(&value) {
-                problems.add(key, format!("{value} is not between {lo} and {hi}"));
-            }
-        };
-        within(problems, "rate_hz", self.rate_hz, 100.0, 200_000.0);
-        within(problems, "truth_rate_hz", self.truth_rate_hz, 1.0, 200_000.0);
-        within(problems, "seconds", self.seconds, 1.0, 1e6);
-        within(problems, "lead_s", self.lead_s, 0.0, 1e6);
-        within(problems, "interval_s", self.interval_s, 0.01, 1e6);
-        within(problems, "jitter_s", self.jitter_s, 0.0, (self.interval_s - 0.01).max(0.0));
-        within(problems, "trigger_jitter_ms", self.trigger_jitter_ms, 0.0, 1000.0);
-        within(problems, "gain_sd", self.gain_sd, 0.0, 10.0);
-        within(problems, "background_exponent", self.background_exponent, 0.01, 2.0);
-        within(problems, "decay_ms", self.decay_ms, 0.01, 1000.0);
-        within(problems, "recharge_ms", self.recharge_ms, 0.0, 10_000.0);
-        within(problems, "blinks_per_min", self.blinks_per_min, 0.0, 100.0);
-        within(problems, "alpha_hz", self.alpha_hz, 0.1, 0.5 * self.rate_hz);
-        within(problems, "line_hz", self.line_hz, 0.1, 0.5 * self.rate_hz);
-        let amplitudes = [
-            ("background_uv", self.background_uv),
-            ("alpha_uv", self.alpha_uv),
-            ("sensor_uv", self.sensor_uv),
-            ("line_uv", self.line_uv),
+        let mut checks = Checks::default();
+        checks.span(self.rate_hz, self.seconds);
+        checks.within("truth_rate_hz", self.truth_rate_hz, 1.0, 200_000.0);
+        checks.within("lead_s", self.lead_s, 0.0, 1e6);
+        checks.within("interval_s", self.interval_s, 0.01, 1e6);
+        checks.within("jitter_s", self.jitter_s, 0.0, (self.interval_s - 0.01).max(0.0));
+        checks.within("trigger_jitter_ms", self.trigger_jitter_ms, 0.0, 1000.0);
+        checks.within("gain_sd", self.gain_sd, 0.0, 10.0);
+        checks.within("decay_ms", self.decay_ms, 0.01, 1000.0);
+        checks.within("recharge_ms", self.recharge_ms, 0.0, 10_000.0);
+        self.levels().check(&mut checks, self.rate_hz);
+        self.blinking().check(&mut checks);
+        self.contacts().check(&mut checks);
+        checks.amplitudes(&[
             ("pulse_uv", self.pulse_uv),
             ("decay_uv", self.decay_uv),
             ("muscle_uv", self.muscle_uv),
             ("recharge_uv", self.recharge_uv),
-            ("blink_uv", self.blink_uv),
-            ("noisy_uv", self.noisy_uv),
-            ("range_uv", self.range_uv),
-            ("resolution_uv", self.resolution_uv),
-        ];
-        amplitudes.iter().for_each(|&(key, value)| within(problems, key, value, 0.0, 1e9));
-        if self.range_uv > 0.0 && self.range_uv < self.resolution_uv {
-            problems.add("range_uv", format!("{} is less than one step of {}", self.range_uv, self.resolution_uv));
-        }
+        ]);
         if self.seconds / self.interval_s > 1e6 || self.extra_triggers > 1_000_000 {
-            problems.add("", "more than a million pulses or markers");
+            checks.add("", "more than a million pulses or markers");
         }
         for (i, c) in self.components.iter().enumerate() {
             let key = |field: &str| format!("components[{i}].{field}");
-            within(problems, &key("latency_ms"), c.latency_ms, 0.0, 2000.0);
-            within(problems, &key("width_ms"), c.width_ms, 0.1, 500.0);
-            within(problems, &key("amplitude_uv"), c.amplitude_uv, -1e6, 1e6);
-            within(problems, &key("depth"), c.depth, 0.05, 0.9);
-            if montage::position_of(&c.under).is_none() {
-                problems.add(&key("under"), format!("`{}` is not in the 10-05 system", c.under));
-            }
+            checks.within(&key("latency_ms"), c.latency_ms, 0.0, 2000.0);
+            checks.within(&key("width_ms"), c.width_ms, 0.1, 500.0);
+            checks.within(&key("amplitude_uv"), c.amplitude_uv, -1e6, 1e6);
+            checks.within(&key("depth"), c.depth, 0.05, 0.9);
+            checks.label(&key("under"), &c.under);
         }
-        found.into_result()
+        checks.into_result()
     }
 }

@@ -1,48 +1,37 @@
-//! A TMS-EEG recording with a known truth, made block by block: a [`TmsSimulator`] is a [`Source`] like any file.
+//! A TMS-EEG recording with a known truth, made block by block: a [`TmsSimulator`] is a [`Source`](crate::flow::Source) like any file.
 //!
 //! Every sample is the sum of a background, the evoked components of all pulses in reach (dipoles in a spherical head,
 //! Gaussian in time), the artefacts of pulses and blinks, then clipped and quantised like an amplifier would. Evoked
 //! activity and background are in average reference over all simulated electrodes; artefacts are not.
 
-use super::background::{Background, Levels};
+use super::background::Background;
+use super::blinks::Blinks;
 use super::config::TmsSimulation;
-use super::random::Random;
-use super::response::{Response, TrueComponent, add, evoked_at, lanes, true_components};
+use super::electrodes::Amplifier;
+use super::response::{Response, TrueComponent, evoked_at, true_components};
 use super::scalp::Scalp;
-use super::trials::{Pulse, Trials, draw_blinks};
-use crate::flow::Source;
-use crate::signal::{Block, Channel, ChannelKind, Event, EventName, LANES, Lanes, Recording, Segment, Stream};
-use crate::unit::{Rate, Tick, Unit};
-use crate::{Error, Result};
-use std::f64::consts::PI;
+use super::simulator::{CHUNK, Play, Simulator, describe, length};
+use super::trials::{Pulse, Trials};
+use crate::Result;
+use crate::signal::{Block, Event, EventName, Recording};
+use crate::table::Table;
+use crate::unit::Tick;
 
-/// Samples that are made at once.
-const CHUNK: usize = 512;
-/// Purpose of the random numbers.
-const FAULTS: u64 = 13;
+/// A simulated TMS-EEG recording.
+pub type TmsSimulator = Simulator<Tms>;
 
-/// The recording itself: yields its samples block by block in constant memory, the same bits for any block size.
+/// What a TMS-EEG recording is made of.
 #[derive(Debug, Clone)]
-pub struct TmsSimulator {
+pub struct Tms {
     pub(super) config: TmsSimulation,
-    recording: Recording,
     pub(super) pulses: Vec<Pulse>,
     /// Markers without a pulse.
     pub(super) extra: Vec<i64>,
     pub(super) components: Vec<TrueComponent>,
     background: Background,
     response: Response,
-    /// First sample of each blink, its course, and its map.
-    blinks: Vec<i64>,
-    blink: Vec<f64>,
-    blink_map: Vec<Lanes>,
-    flat: Vec<usize>,
-    noisy: Vec<usize>,
-    faults: Random,
-    position: i64,
-    length: i64,
-    selected: Vec<usize>,
-    chunk: Block,
+    blinks: Blinks,
+    amplifier: Amplifier,
 }
 
 impl TmsSimulation {
@@ -52,216 +41,88 @@ impl TmsSimulation {
     /// When values contradict each other or the room they need: all of them, one per line, each with its name.
     pub fn build(&self) -> Result<TmsSimulator> {
         self.check()?;
-        TmsSimulator::new(self)
-    }
-}
-
-impl TmsSimulator {
-    /// Plans the recording; the values have been checked.
-    pub(super) fn new(config: &TmsSimulation) -> Result<Self> {
-        let scalp = Scalp::new(config.channels)?;
-        let rate = Rate::from_hz(config.rate_hz)?;
-        let length = (config.seconds * config.rate_hz).round() as i64;
-        let Trials { pulses, extra } = Trials::draw(config, length)?;
-        let components = true_components(config, &scalp);
-        let find = |key: &str, names: &[String]| -> Result<Vec<usize>> {
-            let at = |n: &str| scalp.names.iter().position(|own| own.eq_ignore_ascii_case(n));
-            let one = |n: &String| {
-                at(n).ok_or_else(|| {
-                    Error::usage(format!("{key}: no channel `{n}` among the {} simulated", config.channels))
-                })
-            };
-            names.iter().map(one).collect()
-        };
-        let levels = Levels {
-            pink_uv: config.background_uv,
-            exponent: config.background_exponent,
-            alpha_uv: config.alpha_uv,
-            alpha_hz: config.alpha_hz,
-            sensor_uv: config.sensor_uv,
-            line_hz: config.line_hz,
-            line_uv: config.line_uv,
-        };
-        let mut background = Background::new(&scalp, config.rate_hz, levels, config.seed);
+        let scalp = Scalp::new(self.channels)?;
+        let length = length(self.seconds, self.rate_hz);
+        let Trials { pulses, extra } = Trials::draw(self, length)?;
+        let components = true_components(self, &scalp);
+        let amplifier = Amplifier::new(&self.contacts(), &scalp, self.seed)?;
+        let mut background = Background::new(&scalp, self.rate_hz, self.levels(), self.seed);
         background.reserve(CHUNK);
-        let blink_len = (0.3 * config.rate_hz) as usize;
-        let blink = (0..blink_len).map(|i| config.blink_uv * (PI * i as f64 / blink_len as f64).sin().powi(2));
-        let forehead = scalp.nearness([0.0, 0.92, -0.39], 0.5);
-        let largest = forehead.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        Ok(Self {
-            recording: describe(config, &scalp, rate, length, &pulses, &extra),
-            response: Response::new(config, &scalp, &components),
-            blinks: draw_blinks(config, length),
-            blink: blink.collect(),
-            blink_map: lanes(&forehead.iter().map(|v| v / largest).collect::<Vec<_>>()),
-            flat: find("flat", &config.flat)?,
-            noisy: find("noisy", &config.noisy)?,
-            faults: Random::new(config.seed, FAULTS),
-            position: 0,
-            length,
-            selected: (0..config.channels).collect(),
-            chunk: Block::new(config.channels, CHUNK),
-            config: config.clone(),
+        let mut ticks: Vec<i64> = pulses.iter().filter_map(|p| p.marker).chain(extra.iter().copied()).collect();
+        ticks.sort_unstable();
+        let recording = Recording {
+            events: ticks.into_iter().map(|t| Event::new(Tick(t), EventName(0))).collect(),
+            event_names: vec![self.event.clone()],
+            line_hz: (self.line_uv > 0.0).then_some(self.line_hz),
+            ..describe("simulated-tms", &scalp, &amplifier.limits, self.rate_hz, length)?
+        };
+        let play = Tms {
+            response: Response::new(self, &scalp, &components),
+            blinks: Blinks::draw(self.blinking(), &scalp, self.rate_hz, length, self.seed),
+            config: self.clone(),
             pulses,
             extra,
             components,
             background,
-        })
+            amplifier,
+        };
+        Ok(Simulator::new(play, recording))
     }
+}
 
+impl Simulator<Tms> {
     /// The pulses, in order of time, with and without marker.
     pub fn pulses(&self) -> &[Pulse] {
-        &self.pulses
+        &self.play.pulses
     }
 
     /// The evoked components; none under sham.
     pub fn components(&self) -> &[TrueComponent] {
-        &self.components
+        &self.play.components
     }
 
     /// The brain's response at gain 1, for each channel, `time_ms` after a pulse, µV: 0 before it.
     pub fn evoked_uv(&self, time_ms: f64) -> Vec<f64> {
+        self.play.evoked_uv(time_ms)
+    }
+}
+
+impl Tms {
+    /// As [`Simulator::evoked_uv`].
+    pub(super) fn evoked_uv(&self, time_ms: f64) -> Vec<f64> {
         let mut sum = vec![0.0; self.config.channels];
         evoked_at(&self.components, time_ms, &mut sum);
         sum
     }
+}
 
-    /// Makes the next `self.chunk.len()` samples of all channels.
-    fn make(&mut self) {
-        self.background.fill(&mut self.chunk);
-        let (first, end) = (self.chunk.first(), self.chunk.end());
-        let late = |starts: &[i64], len: usize| starts.partition_point(|&s| s + len as i64 <= first);
-        for &start in self.blinks[late(&self.blinks, self.blink.len())..].iter().take_while(|&&s| s < end) {
-            add(&mut self.chunk, start, &self.blink, 1.0, &self.blink_map);
-        }
-        let reach = self.response.len as i64;
+impl Play for Tms {
+    fn make(&mut self, chunk: &mut Block) {
+        self.background.fill(chunk);
+        self.blinks.add(chunk);
+        let (first, end, reach) = (chunk.first(), chunk.end(), self.response.len as i64);
         let from = self.pulses.partition_point(|p| p.tick + reach <= first);
         for pulse in self.pulses[from..].iter().take_while(|p| p.tick < end) {
-            self.response.add(&mut self.chunk, pulse);
+            self.response.add(chunk, pulse);
         }
-        for sample in 0..self.chunk.len() {
-            for &channel in &self.noisy {
-                let value = self.chunk.get(channel, sample) + self.config.noisy_uv * self.faults.normal();
-                self.chunk.set(channel, sample, value);
-            }
-        }
-        let (limit, step) = (limit(&self.config), self.config.resolution_uv);
-        for group in 0..self.chunk.groups() {
-            digitise(self.chunk.group_mut(group), limit, step);
-        }
-        for &channel in &self.flat {
-            (0..self.chunk.len()).for_each(|sample| self.chunk.set(channel, sample, 0.0));
-        }
-    }
-}
-
-impl Source for TmsSimulator {
-    fn recording(&self) -> &Recording {
-        &self.recording
+        self.amplifier.apply(chunk);
     }
 
-    fn select(&mut self, stream: usize, channels: &[usize]) -> Result<()> {
-        let all = self.config.channels;
-        if stream != 0 || channels.iter().any(|&c| c >= all) {
-            return Err(Error::usage(format!("a simulation has one stream of {all} channels")));
-        }
-        self.selected = channels.to_vec();
-        self.rewind()
-    }
-
-    fn read(&mut self, out: &mut Block) -> Result<bool> {
-        let len = (out.capacity() as i64).min(self.length - self.position).max(0) as usize;
-        out.start(0, self.position, len);
-        if len == 0 {
-            return Ok(false);
-        }
-        let mut done = 0;
-        while done < len {
-            let part = CHUNK.min(len - done);
-            self.chunk.start(0, self.position, part);
-            self.make();
-            for (to, &from) in self.selected.iter().enumerate() {
-                let source = self.chunk.group(from / LANES);
-                let target = &mut out.group_mut(to / LANES)[done..done + part];
-                target.iter_mut().zip(source).for_each(|(t, s)| t[to % LANES] = s[from % LANES]);
-            }
-            done += part;
-            self.position += part as i64;
-        }
-        Ok(true)
-    }
-
-    fn rewind(&mut self) -> Result<()> {
-        self.position = 0;
+    fn restart(&mut self) {
         self.background.reset();
-        self.faults = Random::new(self.config.seed, FAULTS);
-        Ok(())
+        self.amplifier.restart();
     }
 
-    fn progress(&self) -> (u64, u64) {
-        let bytes = |samples: i64| samples.unsigned_abs() * self.selected.len() as u64 * 8;
-        (bytes(self.position), bytes(self.length))
-    }
-}
-
-/// The largest value the amplifier tells, µV; infinite where it has no range.
-fn limit(config: &TmsSimulation) -> f64 {
-    match (config.range_uv, config.resolution_uv) {
-        (0.0, _) => f64::INFINITY,
-        (range, 0.0) => range,
-        (range, step) => (range / step + 1e-9).floor() * step,
-    }
-}
-
-/// Rounds to multiples of `step` (unless 0) and clips at ± `limit`.
-fn digitise(samples: &mut [Lanes], limit: f64, step: f64) {
-    if step > 0.0 {
-        samples.iter_mut().flatten().for_each(|v| *v = (*v / step).round() * step);
-    }
-    samples.iter_mut().flatten().for_each(|v| *v = v.clamp(-limit, limit));
-}
-
-fn describe(
-    config: &TmsSimulation,
-    scalp: &Scalp,
-    rate: Rate,
-    length: i64,
-    pulses: &[Pulse],
-    extra: &[i64],
-) -> Recording {
-    let channel = |(name, place): (&String, &[f64; 3])| Channel {
-        position: Some(*place),
-        range: (config.range_uv > 0.0).then(|| [-limit(config), limit(config)]),
-        ..Channel::new(name, ChannelKind::Eeg, Unit::Microvolt)
-    };
-    let channels: Vec<Channel> = scalp.names.iter().zip(&scalp.places).map(channel).collect();
-    let mut ticks: Vec<i64> = pulses.iter().filter_map(|p| p.marker).chain(extra.iter().copied()).collect();
-    ticks.sort_unstable();
-    let stream = Stream {
-        rate,
-        file_index: (0..channels.len()).collect(),
-        channels,
-        segments: vec![Segment { first: Tick(0), length: length.unsigned_abs(), start_s: 0.0 }],
-    };
-    Recording {
-        name: "simulated-tms".into(),
-        format: "simulation".into(),
-        streams: vec![stream],
-        main: 0,
-        events: ticks.into_iter().map(|t| Event::new(Tick(t), EventName(0))).collect(),
-        event_names: vec![config.event.clone()],
-        event_is_stimulus: Vec::new(),
-        start: None,
-        line_hz: (config.line_uv > 0.0).then_some(config.line_hz),
-        epoched: None,
-        warnings: Vec::new(),
+    /// `truth_tep` (at the simulation's `truth_rate_hz`, −200 to 500 ms), `truth_events` and `truth_components`.
+    fn truth(&self, recording: &Recording) -> Vec<Table> {
+        self.truth_tables(recording)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::read_all;
+    use crate::flow::{Source, read_all};
     use crate::simulate::Site;
 
     /// Short, with everything switched on.
@@ -362,7 +223,7 @@ mod tests {
         let error =
             (0..150).map(|i| (mean(i) - baseline - simulator.evoked_uv(i as f64 * 2.0)[c3]).powi(2)).sum::<f64>()
                 / 150.0;
-        let spread = (simulator.config.background_uv.powi(2) + 20.0).sqrt() / (pulses.len() as f64).sqrt();
+        let spread = (simulator.play.config.background_uv.powi(2) + 20.0).sqrt() / (pulses.len() as f64).sqrt();
         assert!(pulses.len() >= 145);
         assert!(error.sqrt() < 2.0 * spread && error.sqrt() > 0.1 * spread, "{} against {spread}", error.sqrt());
     }

@@ -1,13 +1,12 @@
-//! When things happen: pulses, their markers, and blinks.
+//! When things happen: pulses and their markers.
 
 use super::config::TmsSimulation;
 use super::random::Random;
 use crate::{Error, Result};
 use std::f64::consts::TAU;
 
-/// Purposes of the random numbers.
+/// Purpose of the random numbers.
 const TRIALS: u64 = 10;
-const BLINKS: u64 = 12;
 
 /// A pulse, and what was drawn for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,22 +72,5 @@ impl Pulse {
             muscle_hz: random.between(80.0, 150.0),
             muscle_phase: random.between(0.0, TAU),
         }
-    }
-}
-
-/// Blinks at random, at least half a second apart.
-pub(super) fn draw_blinks(config: &TmsSimulation, length: i64) -> Vec<i64> {
-    let mut blinks = Vec::new();
-    if config.blink_uv == 0.0 || config.blinks_per_min == 0.0 {
-        return blinks;
-    }
-    let (mut random, mut at_s) = (Random::new(config.seed, BLINKS), 0.0);
-    loop {
-        at_s += 0.5 - (60.0 / config.blinks_per_min - 0.5).max(0.0) * (1.0 - random.uniform()).ln();
-        let tick = (at_s * config.rate_hz) as i64;
-        if tick >= length {
-            return blinks;
-        }
-        blinks.push(tick);
     }
 }

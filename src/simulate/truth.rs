@@ -1,6 +1,7 @@
 //! The truth of a simulation as tables.
 
-use super::tms::TmsSimulator;
+use super::tms::Tms;
+use crate::signal::Recording;
 use crate::table::{Cell, Column, Table, TableSpec};
 
 /// Span of the true response, ms.
@@ -45,25 +46,14 @@ pub static TRUTH_COMPONENTS: TableSpec = TableSpec {
     ],
 };
 
-impl TmsSimulator {
-    /// What was simulated: `truth_tep` (at the simulation's `truth_rate_hz`, −200 to 500 ms), `truth_events` and
-    /// `truth_components`.
-    pub fn truth_tables(&self) -> Vec<Table> {
-        vec![self.true_tep(), self.true_events(), self.true_components()]
+impl Tms {
+    pub(super) fn truth_tables(&self, recording: &Recording) -> Vec<Table> {
+        let names: Vec<&str> = recording.main_stream().channels.iter().map(|c| c.name.as_str()).collect();
+        vec![self.true_tep(&names), self.true_events(), self.true_components(&names)]
     }
 
-    fn channel_columns(&self, about: &str) -> Vec<Column> {
-        let channels = self.names();
-        channels.map(|name| Column::dynamic(name, "uV", format!("{about} at {name}"))).collect()
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        use crate::flow::Source;
-        self.recording().main_stream().channels.iter().map(|c| c.name.as_str())
-    }
-
-    fn true_tep(&self) -> Table {
-        let mut table = Table::with_columns(&TRUTH_TEP, self.channel_columns("Response"));
+    fn true_tep(&self, names: &[&str]) -> Table {
+        let mut table = Table::with_columns(&TRUTH_TEP, channel_columns(names, "Response"));
         let rate_hz = self.config.truth_rate_hz;
         let Some((first, last)) = crate::unit::window_offsets(SPAN_MS, rate_hz) else { return table };
         for sample in first..=last {
@@ -91,9 +81,8 @@ impl TmsSimulator {
         table
     }
 
-    fn true_components(&self) -> Table {
-        let mut table = Table::with_columns(&TRUTH_COMPONENTS, self.channel_columns("Size at its peak"));
-        let names: Vec<&str> = self.names().collect();
+    fn true_components(&self, names: &[&str]) -> Table {
+        let mut table = Table::with_columns(&TRUTH_COMPONENTS, channel_columns(names, "Size at its peak"));
         for truth in &self.components {
             let c = &truth.component;
             let source = crate::signal::montage::position_of(&c.under).map(|p| p.map(|v| v * c.depth));
@@ -105,4 +94,8 @@ impl TmsSimulator {
         }
         table
     }
+}
+
+fn channel_columns(names: &[&str], about: &str) -> Vec<Column> {
+    names.iter().map(|&name| Column::dynamic(name, "uV", format!("{about} at {name}"))).collect()
 }
