@@ -103,7 +103,7 @@ pub struct TfrConfig {
     pub baseline: Baseline,
     /// Compare each trial with its own baseline and average the result, instead of comparing the average.
     pub baseline_per_trial: bool,
-    /// Time from one cell to the next; t = 0 is a cell.
+    /// Time from one cell to the next, to the nearest whole number of samples; t = 0 is a cell.
     pub step_ms: f64,
     /// Names or globs of the EEG channels to transform.
     pub channels: Vec<String>,
@@ -180,16 +180,8 @@ impl TfrConfig {
     }
 
     /// Samples from one cell to the next.
-    fn decim(&self, rate_hz: f64, problems: &mut Problems) -> Option<usize> {
-        let exact = self.step_ms * rate_hz / 1e3;
-        if (exact - exact.round()).abs() > 1e-9 * exact || exact.round() < 1.0 {
-            let near = exact.round().max(1.0) * 1e3 / rate_hz;
-            let say =
-                format!("{} ms are {exact} samples at {rate_hz} Hz, not a whole number; {near} ms fit", self.step_ms);
-            problems.add("step_ms", say);
-            return None;
-        }
-        Some(exact.round() as usize)
+    fn decim(&self, rate_hz: f64) -> usize {
+        (self.step_ms * rate_hz / 1e3).round().max(1.0) as usize
     }
 
     /// Whether every wavelet fits in an epoch of `len` samples; the lowest frequency's is the longest.
@@ -311,7 +303,7 @@ impl MarkerConfig for TfrConfig {
         if self.baseline != Baseline::None {
             input.window_inside("baseline_ms", self.baseline_ms, problems);
         }
-        let decim = (problems.list().len() == before).then(|| self.decim(rate_hz, problems))??;
+        let decim = (problems.list().len() == before).then(|| self.decim(rate_hz))?;
         let offset = (-input.first).rem_euclid(decim as i64) as usize;
         if offset >= input.len {
             problems.add("step_ms", format!("no cell falls into the epoch, {} samples long", input.len));
