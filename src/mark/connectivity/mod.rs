@@ -24,8 +24,8 @@ use crate::table::{Cell, Column, Rows, Table, TableSpec, TakeRow};
 use graph::Graphs;
 pub use graph::{GRAPH, GraphConfig};
 use method::{Method, Plan, Row};
-use serde::{Deserialize, Serialize};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -302,7 +302,8 @@ impl Marker for Connectivity {
         }
         let nodes = report.input.channels.len() + self.plan.sets.len();
         let names = (0..nodes).map(|node| self.plan.node_name(report.input, node)).collect();
-        let table = Table::made(&CONNECTIVITY, Arc::new(Written { rows: all, names, reference: self.reference.clone() }));
+        let table =
+            Table::made(&CONNECTIVITY, Arc::new(Written { rows: all, names, reference: self.reference.clone() }));
         if self.graphs.is_some() { vec![table, graph] } else { vec![table] }
     }
 

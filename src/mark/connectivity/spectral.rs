@@ -386,8 +386,7 @@ impl Method for Spectral {
         let mut sums = Vec::new();
         for (p, pair) in self.pairs.iter().enumerate() {
             let bins = self.spectra.first().map_or(0, |s| s.hz.len());
-            let without_lag =
-                |row: &[f64]| 2 * row[self.bins..][..bins].iter().filter(|im| **im == 0.0).count() > bins;
+            let without_lag = |row: &[f64]| 2 * row[self.bins..][..bins].iter().filter(|im| **im == 0.0).count() > bins;
             let copy = |condition: usize, sums: &mut Vec<f64>| {
                 // a lag seen so far is no copy, whatever waits in the queue
                 let len = self.row_len();
