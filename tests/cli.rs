@@ -1029,3 +1029,57 @@ fn spectral_verbs_patch_their_recipe() {
         stimkit(&[&["connectivity", "--recipe", &recipe, "--print-recipe"], flags].concat()).code(64).says(&[said]);
     }
 }
+
+/// A WAV file of two channels, and the same command in all its ways to end.
+#[test]
+fn waveform_measures_a_wav_file_and_compares_with_the_protocol() {
+    let folder = TempDir::new().unwrap();
+    let spec =
+        hound::WavSpec { channels: 2, sample_rate: 2000, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(folder.path().join("stim.wav"), spec).unwrap();
+    for i in 0..40_000 {
+        let t = f64::from(i) / 2000.0;
+        let x = (std::f64::consts::TAU * 10.0 * t).sin() * (t / 4.0).min((20.0 - t) / 4.0).clamp(0.0, 1.0);
+        for sign in [1.0, -1.0] {
+            writer.write_sample((sign * 0.5 * x * 8_388_607.0).round() as i32).unwrap();
+        }
+    }
+    writer.finalize().unwrap();
+    let protocol = "10Hz,1mA,ramp=4s,duration=20s";
+    let ran =
+        stimkit_in(folder.path(), &["waveform", "stim.wav", "-o", "out", "--full-scale", "2mA", "--expect", protocol]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let rows: Vec<Vec<String>> = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(read("waveform.csv").as_bytes())
+        .records()
+        .map(|r| r.unwrap().iter().map(str::to_owned).collect())
+        .collect();
+    let (_, columns) = CONTRACT.iter().find(|(name, _)| *name == "waveform").unwrap();
+    assert!(rows[0].join(",").starts_with(&format!("{IDENTITY},{columns}")));
+    let cell = |row: usize, name: &str| rows[row][rows[0].iter().position(|c| c == name).unwrap()].clone();
+    assert_eq!(
+        (rows.len(), cell(1, "unit"), cell(2, "channel"), cell(2, "verdict")),
+        (3, "mA".into(), "ch2".into(), "ok".into())
+    );
+    let number = |row, name| cell(row, name).parse::<f64>().unwrap();
+    assert!((number(1, "amplitude") - 1.0).abs() < 1e-5 && (number(2, "phase_deg").abs() - 180.0).abs() < 1e-3);
+    assert_eq!(read("expectations.csv").lines().filter(|l| l.contains(",met,")).count(), 10);
+    assert!(read("run.json").contains("[waveform]"));
+    // shares of full scale cannot be compared with mA, and nothing is guessed
+    let ran = stimkit_in(folder.path(), &["waveform", "stim.wav", "--table", "expectations", "--expect", protocol]);
+    assert_eq!((ran.code, ran.out.matches("not_comparable").count()), (0, 2), "{}", ran.err);
+    for (code, args) in [
+        (64, vec!["waveform", "stim.wav", "-o", "x", "--full-scale", "2"]),
+        (64, vec!["waveform", "stim.wav", "-o", "x", "--expect", "fast"]),
+        (64, vec!["waveform", "-o", "x"]),
+        (64, vec!["waveform", "stim.wav"]),
+        (65, vec!["waveform", "stim.wav", "-o", "x", "--channels", "ch9"]),
+        (66, vec!["waveform", "missing.wav", "-o", "x"]),
+        (73, vec!["waveform", "stim.wav", "-o", "out"]),
+    ] {
+        let ran = stimkit_in(folder.path(), &args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+    }
+}

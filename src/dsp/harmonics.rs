@@ -265,7 +265,8 @@ impl Sums {
             rss,
             squares,
         };
-        (rss.is_finite() && fit.harmonics.iter().flatten().all(|v| v.is_finite())).then_some(fit)
+        (squares.is_finite() && fit.level.is_finite() && fit.harmonics.iter().flatten().all(|v| v.is_finite()))
+            .then_some(fit)
     }
 }
 

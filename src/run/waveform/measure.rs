@@ -181,7 +181,9 @@ struct Work {
     blocks: Follower,
     flat: Flat,
     peak: f64,
+    /// Charge of either sign, up to the end of the last whole cycle.
     charge: [f64; 2],
+    whole: i64,
     squares: f64,
     n: f64,
     /// First and last sample that is on.
@@ -249,6 +251,7 @@ impl Work {
             flat: Flat::new((1.5 * stays + 2.0).max(FLAT)),
             peak: 0.0,
             charge: [0.0; 2],
+            whole: episode.plateau.start + ((length * cycles).floor() / cycles).round() as i64,
             squares: 0.0,
             n: 0.0,
             edges: None,
@@ -263,7 +266,9 @@ impl Work {
         let (at, inside) = cut(&self.episode.plateau, first, row);
         if !inside.is_empty() {
             self.blocks.push(at, inside);
-            inside.iter().for_each(|x| self.count(*x));
+            for (i, x) in inside.iter().enumerate().filter(|(_, x)| x.is_finite()) {
+                self.count(*x, at + (i as i64) < self.whole);
+            }
         }
         let slack = self.episode.cell as i64;
         let around = self.episode.on.start - slack..self.episode.on.end + slack;
@@ -275,14 +280,13 @@ impl Work {
         }
     }
 
-    fn count(&mut self, x: f64) {
-        if !x.is_finite() {
-            return;
-        }
+    fn count(&mut self, x: f64, in_whole_cycles: bool) {
         self.n += 1.0;
         self.squares += x * x;
         self.peak = self.peak.max(x.abs());
-        self.charge[usize::from(x < 0.0)] += x.abs();
+        if in_whole_cycles {
+            self.charge[usize::from(x < 0.0)] += x.abs();
+        }
         self.flat.push(x);
     }
 

@@ -90,8 +90,8 @@ pub static WAVEFORM: TableSpec = TableSpec {
             "no_carrier, clipped, dropouts, phase_jumps, short, and the expectations that were missed",
         ),
         Column::new("peak", "", "Largest absolute value, in `unit`"),
-        Column::new("charge_balance", "", "(Q+ − Q−) / (Q+ + Q−) over the plateau: 0 is balanced"),
-        Column::new("net_charge", "", "Integral over the plateau, in `unit` times seconds (mA: mC)"),
+        Column::new("charge_balance", "", "(Q+ − Q−) / (Q+ + Q−) over the plateau's whole cycles: 0 is balanced"),
+        Column::new("net_charge", "", "Integral over the plateau's whole cycles, in `unit` times seconds (mA: mC)"),
         Column::new(
             "phase_drift_deg",
             "deg",
