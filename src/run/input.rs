@@ -1,7 +1,7 @@
 //! What a pipeline is built for: which channels come in, at which rate, in which segments.
 
 use crate::names::nearest;
-use crate::recipe::{Names, Recipe};
+use crate::recipe::{Line, Names, Recipe};
 use crate::signal::{Channel, ChannelKind, Epoching, Recording, Segment, StreamInfo};
 use crate::unit::{Clock, Rate, Unit};
 use crate::{Error, Result};
@@ -72,7 +72,10 @@ impl Input {
             info,
             segments: stream.segments.clone(),
             event_names: recording.event_names.clone(),
-            line_hz: recording.line_hz,
+            line_hz: match &recipe.input.line {
+                Line::Hz(hz) => Some(*hz),
+                Line::Named(name) => recording.line_hz.filter(|_| name == "auto"),
+            },
             epoched: recording.epoched.clone(),
             file_index: chosen.iter().map(|&i| stream.file_index[i]).collect(),
             excluded: (0..stream.channels.len())
