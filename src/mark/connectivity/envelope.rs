@@ -3,9 +3,13 @@
 //! Each epoch is band-passed as MNE-Python would ([`Flanks::design`], Hamming, zero phase) after its mean is taken away,
 //! and made analytic ([`BandAnalytic`]); envelopes are correlated within the epoch, and the correlations averaged over
 //! epochs. `aec_orth` averages the magnitudes of both directions: `envelope_correlation(orthogonalize="pairwise",
-//! absolute=True, log=False)` of mne_connectivity (Hipp et al. 2012, 10.1038/nn.3101). It has no known expectation under
-//! independence: that depends on how fast envelopes vary. An epoch counts for a pair when both signals are finite and
-//! neither is flat.
+//! absolute=True, log=False)` of mne_connectivity (Hipp et al. 2012, 10.1038/nn.3101). Neither has a known expectation
+//! under independence: that depends on how fast envelopes vary. An epoch counts for a pair when both signals are finite
+//! and neither is flat.
+//!
+//! On purpose unlike mne_connectivity on epochs that were filtered one by one: as far as the filter reaches in from either
+//! end of the epoch, samples do not count (`keep_edges = true`: they do). What was made up beyond the ends is alike in all
+//! channels, and makes envelopes of independent noise correlate (0.34 in delta, 4 s, against 0.03).
 
 use super::method::{Band, Method, Plan, Row};
 use super::{ConnectivityConfig, Orthogonalize};
@@ -46,6 +50,7 @@ impl Total {
 struct Envelope {
     plan: Plan,
     raw: bool,
+    keep_edges: bool,
     orthogonal: Option<Orthogonalize>,
     /// Pairs of slots (positions in `plan.channels`), in tile order.
     pairs: Vec<[u32; 2]>,
@@ -87,6 +92,7 @@ pub(super) fn build(
     let (slots, cells) = (plan.channels.len(), plan.conditions * plan.bands.len());
     Some(Box::new(Envelope {
         raw: asked("aec"),
+        keep_edges: config.keep_edges,
         orthogonal,
         signals: Envelopes::new(slots, n),
         sums: vec![PairSums::default(); pairs.len()],
@@ -115,6 +121,11 @@ fn analytic(band: &Band, plan: &Plan, problems: &mut Problems) -> Option<BandAna
     }
 }
 
+/// Samples at either end that depend on what is beyond; none are left out of an epoch that would have none left.
+fn edge(filter: &BandAnalytic) -> usize {
+    if 2 * filter.reach() < filter.len() { filter.reach() } else { 0 }
+}
+
 /// The largest size; infinite where a value is not finite.
 fn largest(x: &[f64]) -> f64 {
     let (whole, rest) = x.as_chunks::<8>();
@@ -136,12 +147,18 @@ impl Envelope {
 
     /// Analytic signals of one band.
     fn transform(&mut self, epoch: &Epoch, band: usize) {
-        let Self { plan, filters, signals, floors, .. } = self;
+        let Self { plan, filters, signals, floors, keep_edges, .. } = self;
         let one = |filter: &mut BandAnalytic, slot: usize, mut signal: SignalMut<'_>| {
             let x = &epoch.channel(plan.channels[slot])[plan.window.clone()];
             signal.set(|re, im| {
                 if floors[slot].is_finite() {
                     filter.apply(x, re, im);
+                    // a sample without an envelope is passed over
+                    let skip = if *keep_edges { 0 } else { edge(filter) };
+                    for part in [re, im] {
+                        part[..skip].fill(0.0);
+                        part[x.len() - skip..].fill(0.0);
+                    }
                 } else {
                     re.fill(0.0);
                     im.fill(0.0);
@@ -229,7 +246,6 @@ impl Method for Envelope {
                     let mut row = Row::empty(measure, band, nodes);
                     row.n_epochs = total[k].n;
                     row.value = if total[k].n > 0 { total[k].sum / total[k].n as f64 } else { f64::NAN };
-                    row.null_expectation = if k == 0 { 0.0 } else { f64::NAN };
                     row.note = match (k, self.deficient[cell]) {
                         (1, 1..) => "rank_deficient",
                         _ if long => "filter_longer_than_epoch",
@@ -291,6 +307,7 @@ mod tests {
         ConnectivityConfig {
             measures: measures.iter().map(|m| (*m).to_owned()).collect(),
             orthogonalize,
+            keep_edges: true,
             bands_hz: [("alpha".to_owned(), [8.0, 13.0])].into(),
             ..ConnectivityConfig::default()
         }

@@ -191,7 +191,7 @@ fn matching(key: &str, pattern: &str, input: &EpochInfo, problems: &mut Problems
     };
     if found.is_empty() {
         let hint = nearest(pattern, all.map(name)).map(|n| format!("; nearest: {n:?}")).unwrap_or_default();
-        problems.add(key, format!("there is no channel {pattern:?}{hint}"));
+        problems.add(key, format!("no channel that is analysed is called {pattern:?}{hint}"));
     }
     found
 }

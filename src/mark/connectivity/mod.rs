@@ -48,7 +48,11 @@ pub static CONNECTIVITY: TableSpec = TableSpec {
         Column::new("z", "", "Distance from the mean of the surrogates in their standard deviations"),
         Column::new("p", "", "(1 + surrogates that come as far) / (1 + surrogates)"),
         Column::new("reference", "", "What the channels were referenced to; empty: as recorded"),
-        Column::new("note", "", "What to mind, few_cycles say: the band starts below five cycles per epoch"),
+        Column::new(
+            "note",
+            "",
+            "What to mind: few_cycles, the band starts below five cycles per epoch; beyond_passband, a filter or the recording's own rate leaves nothing there; no_usable_epoch, flat or not finite throughout; one_epoch, undefined for one; for gc, pdc and dtf the order of the model or why there is none",
+        ),
     ],
 };
 
@@ -84,6 +88,8 @@ pub struct ConnectivityConfig {
     pub pairs: Vec<[String; 2]>,
     /// How `aec_orth` takes away what is in phase: pair by pair, or all signals at once.
     pub orthogonalize: Orthogonalize,
+    /// Envelopes: whether samples count that the filter made from what is beyond the epoch's ends.
+    pub keep_edges: bool,
     /// Surrogates with random phases, for z and p; 0: none.
     pub surrogates: usize,
     /// Half-open bands by name.
@@ -145,6 +151,7 @@ impl Default for ConnectivityConfig {
             seeds: Vec::new(),
             pairs: Vec::new(),
             orthogonalize: Orthogonalize::Pairwise,
+            keep_edges: false,
             surrogates: 0,
             bands_hz: bands.map(|(name, band)| (name.to_owned(), band)).into(),
             sets: BTreeMap::new(),
@@ -179,15 +186,21 @@ impl MarkerConfig for ConnectivityConfig {
             let hint = nearest(name, known()).map(|n| format!("; nearest: {n:?}")).unwrap_or_default();
             problems.add("measures", format!("there is no measure {name:?}{hint}"));
         }
+        for (i, name) in self.measures.iter().enumerate() {
+            if self.measures[..i].contains(name) {
+                problems.add("measures", format!("{name:?} stands there twice"));
+            }
+        }
         if self.measures.is_empty() {
             problems.add("measures", "names no measure");
         }
         let graphs = Graphs::new(self, problems);
         let plan = Plan::new(self, input, context, problems)?;
         let methods = FAMILIES.iter().filter_map(|(_, build)| build(self, &plan, input, problems)).collect();
-        let reference = context.reference.clone();
+        let (reference, passed_hz) = (context.reference.clone(), context.passband.high_hz);
         (problems.list().len() == before).then(|| {
-            Box::new(Connectivity { plan, measures: self.measures.clone(), methods, reference, graphs }) as Box<_>
+            Box::new(Connectivity { plan, measures: self.measures.clone(), methods, reference, graphs, passed_hz })
+                as Box<_>
         })
     }
 }
@@ -198,6 +211,8 @@ struct Connectivity {
     methods: Vec<Box<dyn Method>>,
     reference: String,
     graphs: Option<Graphs>,
+    /// Highest frequency that the filters before leave.
+    passed_hz: f64,
 }
 
 impl Connectivity {
@@ -211,8 +226,14 @@ impl Connectivity {
             if bad(row.a) || bad(row.b) {
                 (row.value, row.null_expectation, row.z, row.p) = (f64::NAN, f64::NAN, f64::NAN, f64::NAN);
                 (row.n_epochs, row.note) = (0, "bad_channel");
-            } else if row.note.is_empty() && row.low_hz < few_cycles {
-                row.note = "few_cycles";
+            } else if row.note.is_empty() {
+                row.note = match row.n_epochs {
+                    0 if row.value.is_nan() => "no_usable_epoch",
+                    1 if row.value.is_nan() => "one_epoch",
+                    _ if row.low_hz >= self.passed_hz => "beyond_passband",
+                    _ if row.low_hz < few_cycles => "few_cycles",
+                    _ => "",
+                };
             }
         }
         // edges are not negative: their bits sort as they do

@@ -12,7 +12,7 @@
 //! (gc_ab − gc_ba) − (gc_tr_ab − gc_tr_ba) (Haufe et al. 2013, 10.1016/j.neuroimage.2012.09.036; Winkler et al. 2016,
 //! 10.1109/TSP.2016.2531628). Noise that channels share, and one that is noisier than another, fool `gc` but not this.
 //!
-//! `note` holds the order and how it was chosen (`order_7_bic`; `few_samples` instead, below ten samples per coefficient),
+//! `note` holds the order and how it was chosen (`order_7_bic`, `order_20_bic_at_max_order` where a higher one might do better; `few_samples` instead, below ten samples per coefficient),
 //! or why there is no value: `too_short`, `flat`, `rank_deficient` (after the average reference one channel of all is a
 //! combination of the others: name `seeds` or `pairs`, so that some stay out), `order_too_high` (a filter has emptied a
 //! part of the band up to half the rate: resample to a lower rate, or lower `max_order`). An order is a time: 20 lags are
@@ -88,15 +88,18 @@ impl Order {
     }
 
     /// The remark on a model of this order.
-    fn note(self, order: usize) -> &'static str {
-        static NOTES: LazyLock<Vec<[String; 3]>> = LazyLock::new(|| {
-            let notes = |p| [format!("order_{p}"), format!("order_{p}_aic"), format!("order_{p}_bic")];
+    fn note(self, order: usize, max_order: usize) -> &'static str {
+        static NOTES: LazyLock<Vec<[String; 5]>> = LazyLock::new(|| {
+            let notes =
+                |p| ["", "_aic", "_bic", "_aic_at_max_order", "_bic_at_max_order"].map(|by| format!("order_{p}{by}"));
             (0..=MAX_ORDER).map(notes).collect()
         });
         let kind = match self {
             Self::Fixed(_) => 0,
-            Self::By(Choice::Aic) => 1,
-            Self::By(Choice::Bic) => 2,
+            Self::By(Choice::Aic) if order < max_order => 1,
+            Self::By(Choice::Bic) if order < max_order => 2,
+            Self::By(Choice::Aic) => 3,
+            Self::By(Choice::Bic) => 4,
         };
         NOTES.get(order).map_or("", |notes| notes[kind].as_str())
     }
@@ -214,7 +217,7 @@ impl Directed {
     /// The fitted order's remark.
     fn note(&self, sums: &LagSums, channels: usize, order: usize) -> &'static str {
         let few = sums.samples() < 10 * (channels * order) as u64;
-        if few { "few_samples" } else { self.config.order.note(order) }
+        if few { "few_samples" } else { self.config.order.note(order, self.config.max_order) }
     }
 
     /// Rows of one pair's measures, both ways. `value(place, from first?)`, in the pair's order.
@@ -248,8 +251,6 @@ impl Directed {
                     Ok(var) => {
                         row.value = mean(frequencies, |f| var.granger(f, usize::from(!from_first)));
                         row.n_epochs = sums.epochs();
-                        // n ln(Σ restricted / Σ) is χ² with `order` degrees of freedom
-                        row.null_expectation = order as f64 / sums.samples() as f64;
                         row.note = self.note(sums, 2, order);
                     }
                     Err(refusal) => row.note = code(*refusal),
@@ -428,7 +429,6 @@ mod tests {
             }
             assert!(table.text(0, "note").unwrap().ends_with("_bic"));
             assert_eq!(number(table, 0, "n_epochs"), 20.0);
-            assert!(number(table, 0, "null_expectation") > 0.0);
         }
     }
 
