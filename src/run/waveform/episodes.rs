@@ -180,7 +180,7 @@ impl Grid<'_> {
     }
 
     fn episodes(&self, threshold: f64, pause: f64) -> Vec<Episode> {
-        if !(threshold > 0.0) {
+        if threshold.is_nan() || threshold <= 0.0 {
             return Vec::new();
         }
         let pause = (pause / self.cell as f64).ceil().max(3.0) as usize;
@@ -204,10 +204,11 @@ impl Grid<'_> {
         let down = run.clone().rev().find(|&i| size(i) >= 0.95 * level).unwrap_or(run.start);
         let ramp_up = self.ramp(run.start..up, level, false);
         let ramp_down = self.ramp(down + 1..run.end, level, true);
-        // a cell at an edge is only partly on the plateau
+        // a cell at an edge is only partly on the plateau, and where a ramp ends is not known to the sample
         let spare = usize::from(down > up + 3);
-        let from = ramp_up.as_ref().map_or(self.sample(up + spare), |(.., full)| full.ceil() as i64 + spare as i64);
-        let to = ramp_down.as_ref().map_or(self.sample(down + 1 - spare), |(.., full)| full.floor() as i64);
+        let margin = (spare * self.cell) as i64;
+        let from = ramp_up.as_ref().map_or(self.sample(up + spare), |(.., full)| full.ceil() as i64 + margin);
+        let to = ramp_down.as_ref().map_or(self.sample(down + 1 - spare), |(.., full)| full.floor() as i64 - margin);
         let short = to - from < self.cell as i64;
         let plateau = if short { self.sample(up)..self.sample(down + 1) } else { from..to };
         let inside: Vec<usize> =

@@ -116,7 +116,10 @@ pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey], found: &[Vec<Epis
         .collect();
     reader.pass(&mut |segment, first, rows| {
         for (works, row) in works.iter_mut().zip(rows) {
-            works.iter_mut().filter(|w| w.episode.segment == segment).for_each(|w| w.push(first, row));
+            // episodes follow each other in time: those that touch this block
+            let from = works.partition_point(|w| w.reach().end <= first);
+            let touched = works.iter_mut().skip(from).take_while(|w| w.reach().start < first + row.len() as i64);
+            touched.filter(|w| w.episode.segment == segment).for_each(|w| w.push(first, row));
         }
     })?;
     Ok(works.into_iter().map(|works| works.into_iter().map(Work::finish).collect()).collect())
@@ -259,6 +262,12 @@ impl Work {
         }
     }
 
+    /// The samples that it looks at: a cell more at either end than the envelope shows.
+    fn reach(&self) -> Range<i64> {
+        let slack = self.episode.cell as i64;
+        self.episode.on.start - slack..self.episode.on.end + slack
+    }
+
     fn push(&mut self, first: i64, row: &[f64]) {
         for part in [Some(&mut self.plateau), self.ramp_up.as_mut(), self.ramp_down.as_mut()].into_iter().flatten() {
             part.push(first, row);
@@ -270,9 +279,7 @@ impl Work {
                 self.count(*x, at + (i as i64) < self.whole);
             }
         }
-        let slack = self.episode.cell as i64;
-        let around = self.episode.on.start - slack..self.episode.on.end + slack;
-        let (at, inside) = cut(&around, first, row);
+        let (at, inside) = cut(&self.reach(), first, row);
         let on = |x: &f64| x.abs() > 0.05 * self.episode.level;
         if let (Some(a), Some(b)) = (inside.iter().position(on), inside.iter().rposition(on)) {
             let (a, b) = (at + a as i64, at + b as i64);

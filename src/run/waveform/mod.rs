@@ -236,6 +236,9 @@ fn choose(stream: &Stream, settings: &Settings) -> Result<Vec<usize>> {
     Ok(chosen)
 }
 
+/// Takes samples: segment, first sample, a row per channel.
+type Take<'t> = dyn FnMut(usize, i64, &[Vec<f64>]) + 't;
+
 /// Reads the file as often as needed: planar rows of one segment at a time.
 struct Reader<'a> {
     source: &'a mut dyn Source,
@@ -259,8 +262,8 @@ impl Reader<'_> {
         self.block.channels()
     }
 
-    /// One pass: `take` gets segment, first sample and a row per channel.
-    fn pass(&mut self, take: &mut dyn FnMut(usize, i64, &[Vec<f64>])) -> Result<()> {
+    /// One pass over all samples.
+    fn pass(&mut self, take: &mut Take<'_>) -> Result<()> {
         self.source.rewind()?;
         let mut rows = vec![Vec::with_capacity(BLOCK); self.channels()];
         while self.source.read(&mut self.block)? {

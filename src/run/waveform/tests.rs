@@ -165,7 +165,8 @@ fn hard_case_12_offset_inverted_and_delayed_channels_are_told() {
     close(table.number(3, "dc"), 0.005);
     // the mean of |A sin + d| is 2/π (√(A² − d²) + d asin(d/A))
     let mean = 2.0 / std::f64::consts::PI * ((0.25_f64 - 0.005 * 0.005).sqrt() + 0.005 * 0.01_f64.asin());
-    assert!((table.number(3, "charge_balance").unwrap() / (0.005 / mean) - 1.0).abs() < 1e-4);
+    // whole cycles end between two samples: half a sample of 2205 in all
+    assert!((table.number(3, "charge_balance").unwrap() / (0.005 / mean) - 1.0).abs() < 3e-4);
     assert!(table.number(0, "charge_balance").unwrap().abs() < 1e-4);
 }
 
