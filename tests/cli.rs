@@ -775,7 +775,7 @@ fn rest_and_tacs_come_with_their_truth() {
     assert_eq!(column(&events, "event"), ["EC", "EO", "EC", "EO"]);
     stimkit(&format!("simulate tacs {size} --set lead_s=4 --set tail_s=4 --set ramp_s=1 -o tacs.vhdr")).code(0);
     let stimulation = rows_of(&folder.path().join("tacs.truth_stimulation.csv"));
-    assert_eq!((stimulation[0]["start_s"].as_str(), stimulation[0]["frequency_hz"].as_str()), ("4", "10.00012"));
+    assert_eq!((stimulation.len(), stimulation[0]["start_s"].as_str(), stimulation[0]["ppm"].as_str()), (1, "4", "12"));
     assert!(stimkit("info tacs.vhdr").code(0).out.contains("1 stim"));
     // the truth is the recording without the copy of the current
     let sizes = ["tacs.eeg", "tacs.truth.eeg"].map(|f| std::fs::metadata(folder.path().join(f)).unwrap().len());
