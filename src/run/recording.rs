@@ -134,7 +134,11 @@ pub fn analyse_source(
     let asked = rows.len() as u64;
     let kept = rows.iter().filter(|r| r.reason.is_none()).count() as u64;
     if kept == 0 {
-        let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
+        let why = match (asked, session.recipe.cut.every_ms) {
+            (0, Some(every_ms)) => format!("no stretch without a gap is as long as a window, {every_ms} ms"),
+            (0, None) => "no event was found".to_owned(),
+            _ => "every trial was dropped; `trials` says why".to_owned(),
+        };
         session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
     }
     let out = all_results(&pipeline, rows, drained);

@@ -24,8 +24,8 @@ use crate::table::{Cell, Column, Rows, Table, TableSpec, TakeRow};
 use graph::Graphs;
 pub use graph::{GRAPH, GraphConfig};
 use method::{Method, Plan, Row};
-use serde::{Deserialize, Serialize};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,8 @@ pub struct ConnectivityConfig {
     pub pairs: Vec<[String; 2]>,
     /// How `aec_orth` takes away what is in phase: pair by pair, or all signals at once.
     pub orthogonalize: Orthogonalize,
-    /// Surrogates with random phases, for z and p; 0: none.
+    /// Surrogates, for z and p: of cross-spectra with random phases, of envelopes turned within the epoch; 0: none. `gc`,
+    /// `gc_tr`, `pdc`, `dtf`, `mic` and `mim` have none.
     pub surrogates: usize,
     /// Half-open bands by name.
     pub bands_hz: BTreeMap<String, [f64; 2]>,
@@ -302,7 +303,8 @@ impl Marker for Connectivity {
         }
         let nodes = report.input.channels.len() + self.plan.sets.len();
         let names = (0..nodes).map(|node| self.plan.node_name(report.input, node)).collect();
-        let table = Table::made(&CONNECTIVITY, Arc::new(Written { rows: all, names, reference: self.reference.clone() }));
+        let table =
+            Table::made(&CONNECTIVITY, Arc::new(Written { rows: all, names, reference: self.reference.clone() }));
         if self.graphs.is_some() { vec![table, graph] } else { vec![table] }
     }
 
