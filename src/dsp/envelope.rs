@@ -70,6 +70,21 @@ impl Envelopes {
         rows.zip(&mut self.facts).map(move |(rows, facts)| SignalMut { n, rows, facts })
     }
 
+    /// The signals of `from`, each later by its own number of samples, going round: a surrogate with the same envelopes.
+    /// Allocates nothing.
+    ///
+    /// # Panics
+    /// When `from` has another shape.
+    pub fn turn(&mut self, from: &Self, shift: impl Fn(usize) -> usize) {
+        let (n, stride) = (self.n, self.stride);
+        for (row, (to, of)) in self.rows.chunks_exact_mut(stride).zip(from.rows.chunks_exact(stride)).enumerate() {
+            let shift = shift(row / 4) % n;
+            to[shift..n].copy_from_slice(&of[..n - shift]);
+            to[..shift].copy_from_slice(&of[n - shift..n]);
+        }
+        self.facts.copy_from_slice(&from.facts);
+    }
+
     /// Whether a signal has an amplitude above `floor` (root mean square).
     pub fn is_above(&self, signal: usize, floor: f64) -> bool {
         self.facts[signal].energy > floor * floor * self.n as f64

@@ -5,13 +5,14 @@
 //! epochs. `aec_orth` averages the magnitudes of both directions: `envelope_correlation(orthogonalize="pairwise",
 //! absolute=True, log=False)` of mne_connectivity (Hipp et al. 2012, 10.1038/nn.3101). Neither has a known expectation
 //! under independence: that depends on how fast envelopes vary. An epoch counts for a pair when both signals are finite
-//! and neither is flat.
+//! and neither is flat. Surrogates turn every signal round within its epoch, by a random number of samples of its own.
 //!
 //! On purpose unlike mne_connectivity on epochs that were filtered one by one: as far as the filter reaches in from either
 //! end of the epoch, samples do not count (`keep_edges = true`: they do). What was made up beyond the ends is alike in all
 //! channels, and makes envelopes of independent noise correlate (0.34 in delta, 4 s, against 0.03).
 
 use super::method::{Band, Method, Plan, Row};
+use super::surrogates::{draw, score};
 use super::{ConnectivityConfig, Orthogonalize};
 use crate::dsp::analytic::BandAnalytic;
 use crate::dsp::envelope::{Envelopes, PairSums, SignalMut, orthogonal, raw, tile_order};
@@ -45,25 +46,30 @@ impl Total {
             self.n += 1;
         }
     }
+
+    fn mean(self) -> f64 {
+        if self.n > 0 { self.sum / self.n as f64 } else { f64::NAN }
+    }
 }
 
 struct Envelope {
     plan: Plan,
-    raw: bool,
+    work: Work,
     keep_edges: bool,
-    orthogonal: Option<Orthogonalize>,
-    /// Pairs of slots (positions in `plan.channels`), in tile order.
-    pairs: Vec<[u32; 2]>,
     /// Per band one plan for every thread.
     filters: Vec<Vec<BandAnalytic>>,
     signals: Envelopes,
-    sums: Vec<PairSums>,
-    symmetric: Option<Symmetric>,
     /// Per slot the floor below which its band-passed signal is nothing; infinite where it cannot be used.
     floors: Vec<f64>,
     usable: Vec<bool>,
     /// Raw and orthogonalised, by condition, band and pair.
     totals: Vec<[Total; 2]>,
+    /// Number of surrogates, what they are made in, and the same by condition, band, surrogate and pair.
+    count: usize,
+    turned: Option<Envelopes>,
+    drawn: Vec<[Total; 2]>,
+    /// Epochs seen.
+    epochs: usize,
     /// By condition and band: epochs that symmetric orthogonalisation had to leave out.
     deficient: Vec<u64>,
 }
@@ -91,18 +97,25 @@ pub(super) fn build(
     tile_order(&mut pairs);
     let (slots, cells) = (plan.channels.len(), plan.conditions * plan.bands.len());
     Some(Box::new(Envelope {
-        raw: asked("aec"),
         keep_edges: config.keep_edges,
-        orthogonal,
         signals: Envelopes::new(slots, n),
-        sums: vec![PairSums::default(); pairs.len()],
-        symmetric: (orthogonal == Some(Orthogonalize::Symmetric)).then(|| Symmetric::new(slots)),
+        count: config.surrogates,
+        turned: (config.surrogates > 0).then(|| Envelopes::new(slots, n)),
+        drawn: vec![<[Total; 2]>::default(); cells * config.surrogates * pairs.len()],
+        epochs: 0,
         floors: vec![0.0; slots],
         usable: vec![false; slots],
         totals: vec![<[Total; 2]>::default(); cells * pairs.len()],
         deficient: vec![0; cells],
+        work: Work {
+            raw: asked("aec"),
+            orthogonal,
+            threads: plan.threads,
+            sums: vec![PairSums::default(); pairs.len()],
+            symmetric: (orthogonal == Some(Orthogonalize::Symmetric)).then(|| Symmetric::new(slots)),
+            pairs,
+        },
         plan: plan.clone(),
-        pairs,
         filters,
     }))
 }
@@ -179,26 +192,70 @@ impl Envelope {
         }
     }
 
-    /// Pairwise orthogonalised correlations into the totals of a cell.
-    fn correlate(&mut self, cell: usize) {
-        let Self { signals, pairs, sums, plan, usable, totals, .. } = self;
-        let Some(totals) = totals.chunks_exact_mut(pairs.len().max(1)).nth(cell) else { return };
-        let add = |((pairs, sums), totals): ((&[[u32; 2]], &mut [PairSums]), &mut [[Total; 2]])| {
-            orthogonal(signals, pairs, sums);
-            for ((total, &[a, b]), sums) in totals.iter_mut().zip(pairs).zip(sums) {
-                if usable[a as usize]
-                    && usable[b as usize]
-                    && let [Some(ab), Some(ba)] = sums.correlations(signals, [a, b])
-                {
-                    total[1].add(Some((ab.abs() + ba.abs()) / 2.0));
+    /// Surrogates of an epoch in one band: every signal is turned by its own random shift, which keeps its envelope.
+    fn surrogates(&mut self, cell: usize) {
+        let Some(turned) = &mut self.turned else { return };
+        let (slots, n) = (self.plan.channels.len(), self.plan.window.len() as u64);
+        let pairs = self.work.pairs.len();
+        let drawn = &mut self.drawn[cell * self.count * pairs..(cell + 1) * self.count * pairs];
+        for (k, totals) in drawn.chunks_exact_mut(pairs.max(1)).enumerate() {
+            turned.turn(&self.signals, |slot| (draw(self.plan.seed, [self.epochs, slot, k], slots) % n) as usize);
+            self.work.correlate(turned, &self.usable, totals);
+        }
+    }
+}
+
+/// Correlates the envelopes of all pairs.
+struct Work {
+    raw: bool,
+    orthogonal: Option<Orthogonalize>,
+    threads: usize,
+    /// Pairs of slots (positions in `plan.channels`), in tile order.
+    pairs: Vec<[u32; 2]>,
+    sums: Vec<PairSums>,
+    symmetric: Option<Symmetric>,
+}
+
+impl Work {
+    /// An epoch's correlations into the totals; `false` where symmetric orthogonalisation had to leave it out.
+    fn correlate(&mut self, signals: &mut Envelopes, usable: &[bool], totals: &mut [[Total; 2]]) -> bool {
+        let both = |[a, b]: [u32; 2]| usable[a as usize] && usable[b as usize];
+        if self.raw {
+            for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| both(**p)) {
+                total[0].add(raw(signals, pair));
+            }
+        }
+        match (self.orthogonal, &mut self.symmetric) {
+            (Some(Orthogonalize::Symmetric), Some(symmetric)) => {
+                if !symmetric.apply(signals, usable) {
+                    return false;
+                }
+                for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| both(**p)) {
+                    total[1].add(raw(signals, pair));
                 }
             }
-        };
-        if plan.threads > 1 {
-            pairs.par_chunks(PIECE).zip(sums.par_chunks_mut(PIECE)).zip(totals.par_chunks_mut(PIECE)).for_each(add);
-        } else {
-            pairs.chunks(PIECE).zip(sums.chunks_mut(PIECE)).zip(totals.chunks_mut(PIECE)).for_each(add);
+            (Some(_), _) => {
+                let signals = &*signals;
+                let add = |((pairs, sums), totals): ((&[[u32; 2]], &mut [PairSums]), &mut [[Total; 2]])| {
+                    orthogonal(signals, pairs, sums);
+                    for ((total, &pair), sums) in totals.iter_mut().zip(pairs).zip(sums).filter(|((_, p), _)| both(**p))
+                    {
+                        if let [Some(ab), Some(ba)] = sums.correlations(signals, pair) {
+                            total[1].add(Some((ab.abs() + ba.abs()) / 2.0));
+                        }
+                    }
+                };
+                let Self { pairs, sums, .. } = self;
+                if self.threads > 1 {
+                    let pieces = pairs.par_chunks(PIECE).zip(sums.par_chunks_mut(PIECE));
+                    pieces.zip(totals.par_chunks_mut(PIECE)).for_each(add);
+                } else {
+                    pairs.chunks(PIECE).zip(sums.chunks_mut(PIECE)).zip(totals.chunks_mut(PIECE)).for_each(add);
+                }
+            }
+            (None, _) => {}
         }
+        true
     }
 }
 
@@ -211,41 +268,39 @@ impl Method for Envelope {
         for band in 0..self.plan.bands.len() {
             self.transform(epoch, band);
             let cell = self.cell(usize::from(epoch.condition), band);
-            let Some(totals) = self.totals.chunks_exact_mut(self.pairs.len().max(1)).nth(cell) else { return };
-            let usable = |[a, b]: [u32; 2]| self.usable[a as usize] && self.usable[b as usize];
-            if self.raw {
-                for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| usable(**p)) {
-                    total[0].add(raw(&self.signals, pair));
-                }
-            }
-            match (self.orthogonal, &mut self.symmetric) {
-                (Some(Orthogonalize::Symmetric), Some(symmetric)) => {
-                    if symmetric.apply(&mut self.signals, &self.usable) {
-                        for (total, &pair) in totals.iter_mut().zip(&self.pairs).filter(|(_, p)| usable(**p)) {
-                            total[1].add(raw(&self.signals, pair));
-                        }
-                    } else {
-                        self.deficient[cell] += 1;
-                    }
-                }
-                (Some(_), _) => self.correlate(cell),
-                (None, _) => {}
+            self.surrogates(cell);
+            let Self { work, signals, usable, totals, .. } = self;
+            let Some(totals) = totals.chunks_exact_mut(work.pairs.len().max(1)).nth(cell) else { return };
+            if !work.correlate(signals, usable, totals) {
+                self.deficient[cell] += 1;
             }
         }
+        self.epochs += 1;
     }
 
     fn rows(&self, _: &Report<'_>, condition: usize, out: &mut Vec<Row>) {
         for (index, band) in self.plan.bands.iter().enumerate() {
             let cell = self.cell(condition, index);
-            let Some(totals) = self.totals.chunks_exact(self.pairs.len().max(1)).nth(cell) else { return };
+            let pairs = &self.work.pairs;
+            let Some(totals) = self.totals.chunks_exact(pairs.len().max(1)).nth(cell) else { return };
             let long = self.filters[index].first().is_some_and(|f| f.reach() * 2 >= f.len());
-            for (&[a, b], total) in self.pairs.iter().zip(totals) {
+            let mut drawn = Vec::with_capacity(self.count);
+            for (p, (&[a, b], total)) in pairs.iter().zip(totals).enumerate() {
                 let nodes = (self.plan.channels[a as usize], self.plan.channels[b as usize]);
-                let asked = [self.raw, self.orthogonal.is_some()];
+                let asked = [self.work.raw, self.work.orthogonal.is_some()];
                 for (k, &measure) in MEASURES.iter().enumerate().filter(|(k, _)| asked[*k]) {
                     let mut row = Row::empty(measure, band, nodes);
                     row.n_epochs = total[k].n;
-                    row.value = if total[k].n > 0 { total[k].sum / total[k].n as f64 } else { f64::NAN };
+                    row.value = total[k].mean();
+                    if self.count > 0 {
+                        let of =
+                            |surrogate: usize| self.drawn[(cell * self.count + surrogate) * pairs.len() + p][k].mean();
+                        drawn.clear();
+                        drawn.extend((0..self.count).map(of));
+                        // without coupling `aec` is 0, and may come from there to either side
+                        let distance = |v: f64| if k == 0 { v.abs() } else { v };
+                        (row.z, row.p) = score(distance, row.value, &drawn);
+                    }
                     row.note = match (k, self.deficient[cell]) {
                         (1, 1..) => "rank_deficient",
                         _ if long => "filter_longer_than_epoch",
@@ -259,13 +314,18 @@ impl Method for Envelope {
 
     fn reset(&mut self) {
         self.totals.fill(<[Total; 2]>::default());
+        self.drawn.fill(<[Total; 2]>::default());
         self.deficient.fill(0);
+        self.epochs = 0;
     }
 
     fn memory_bytes(&self) -> u64 {
         let filters: u64 = self.filters.iter().flatten().map(BandAnalytic::memory_bytes).sum();
-        let own = size_of_val(&self.totals[..]) + size_of_val(&self.sums[..]) + size_of_val(&self.pairs[..]);
-        filters + own as u64 + self.signals.memory_bytes() + self.symmetric.as_ref().map_or(0, Symmetric::memory_bytes)
+        let Work { sums, pairs, symmetric, .. } = &self.work;
+        let own = size_of_val(&self.totals[..]) + size_of_val(&sums[..]) + size_of_val(&pairs[..]);
+        let surrogates = size_of_val(&self.drawn[..]) as u64 + self.turned.as_ref().map_or(0, Envelopes::memory_bytes);
+        let symmetric = symmetric.as_ref().map_or(0, Symmetric::memory_bytes);
+        filters + own as u64 + self.signals.memory_bytes() + symmetric + surrogates
     }
 }
 
@@ -361,6 +421,39 @@ mod tests {
             let one = cells(&run(&config, 1, &data));
             assert_eq!(one.len(), 2 * 171);
             assert!([2, 3, 8].iter().all(|&threads| cells(&run(&config, threads, &data)) == one));
+        }
+    }
+
+    #[test]
+    fn surrogates_tell_common_envelopes_from_others() {
+        let mut phases = epochs(20, 3, 1, 11).into_iter();
+        // two rhythms that wax and wane together, and one that does so by itself
+        let data: Vec<Vec<Vec<f64>>> = epochs(20, 3, 1000, 12)
+            .into_iter()
+            .map(|noise| {
+                let phase = phases.next().unwrap();
+                let signal = |c: usize, hz: f64, of: usize| -> Vec<f64> {
+                    let value = |i: usize| {
+                        let t = i as f64 / 250.0;
+                        let size = 1.0 + 0.8 * (3.0 * t + phase[of][0]).sin();
+                        10.0 * size * (std::f64::consts::TAU * hz * t).sin() + 0.1 * noise[c][i]
+                    };
+                    (0..1000).map(value).collect()
+                };
+                vec![signal(0, 10.0, 0), signal(1, 10.7, 0), signal(2, 9.6, 2)]
+            })
+            .collect();
+        for way in [Orthogonalize::Pairwise, Orthogonalize::Symmetric] {
+            let config = ConnectivityConfig { surrogates: 99, ..config(&["aec", "aec_orth"], way) };
+            let table = run(&config, 2, &data);
+            for row in 0..table.len() {
+                let number = |column| table.number(row, column).unwrap();
+                let together = (table.text(row, "channel_a"), table.text(row, "channel_b")) == (Some("E0"), Some("E1"));
+                assert_eq!(number("p") == 0.01, together, "{:?} {}", table.text(row, "measure"), number("p"));
+                assert_eq!(number("z") > 4.0, together, "{}", number("z"));
+            }
+            let cells = |table: &Table| table.rows().map(|(_, r)| format!("{r:?}")).collect::<Vec<_>>();
+            assert_eq!(cells(&run(&config, 1, &data)), cells(&table));
         }
     }
 

@@ -90,7 +90,8 @@ pub struct ConnectivityConfig {
     pub orthogonalize: Orthogonalize,
     /// Envelopes: whether samples count that the filter made from what is beyond the epoch's ends.
     pub keep_edges: bool,
-    /// Surrogates with random phases, for z and p; 0: none.
+    /// Surrogates, for z and p: of cross-spectra with random phases, of envelopes turned within the epoch; 0: none. `gc`,
+    /// `gc_tr`, `pdc`, `dtf`, `mic` and `mim` have none.
     pub surrogates: usize,
     /// Half-open bands by name.
     pub bands_hz: BTreeMap<String, [f64; 2]>,

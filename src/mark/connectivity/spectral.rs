@@ -8,7 +8,7 @@ use super::measures::{self, Measure};
 use super::method::{Band, Method, Plan, Row};
 use super::sets::{self, Between};
 use super::spectra::{Spectra, Stretch};
-use super::surrogates::{Spool, Surrogates};
+use super::surrogates::{Spool, Surrogates, score};
 use super::{ConnectivityConfig, Mode};
 use crate::dsp::cross::{Bin, Sums};
 use crate::flow::{EpochInfo, Problems, Report};
@@ -295,22 +295,12 @@ impl Spectral {
                     self.measures.iter().flat_map(|m| self.groups(*m).iter().map(move |(_, range)| (*m, range)));
                 for (row, (measure, range)) in rows.iter_mut().zip(cells) {
                     let values = drawn.iter().map(|sums| self.mean(measure, range, sums, f64::from(n)).0);
-                    (row.z, row.p) = score(measure, row.value, values.collect());
+                    (row.z, row.p) = score(|v| measure.distance(v), row.value, &values.collect::<Vec<_>>());
                 }
             }
         }
         rows
     }
-}
-
-/// z and p of a value among those of surrogates.
-fn score(measure: Measure, value: f64, drawn: Vec<f64>) -> (f64, f64) {
-    let k = drawn.len() as f64;
-    let mean = drawn.iter().sum::<f64>() / k;
-    let variance = drawn.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (k - 1.0);
-    let as_far = drawn.iter().filter(|v| measure.distance(**v) >= measure.distance(value)).count() as f64;
-    let p = (1.0 + as_far) / (1.0 + k);
-    if value.is_finite() && mean.is_finite() { ((value - mean) / variance.sqrt(), p) } else { (f64::NAN, f64::NAN) }
 }
 
 impl Method for Spectral {

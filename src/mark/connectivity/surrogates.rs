@@ -45,7 +45,7 @@ impl Surrogates {
             cross(tapers, bins, &a, &b, &mut plain);
             let (re, im) = plain.split_at(bins);
             for (k, row) in sums.chunks_exact_mut(len).enumerate() {
-                let phase = |slot: usize| draw(self.seed, [epoch, slot, k], channels);
+                let phase = |slot: usize| draw(self.seed, [epoch, slot, k], channels) % STEPS;
                 let step = (phase(pair.a) + STEPS - phase(pair.b)) % STEPS;
                 let (sin, cos) = phases[step as usize];
                 let (turned_re, turned_im) = turned.split_at_mut(bins);
@@ -59,16 +59,26 @@ impl Surrogates {
     }
 }
 
-/// A step out of [`STEPS`] for an epoch, a channel and a surrogate: a counter through SplitMix64 (Steele et al. 2014,
+/// 64 random bits for an epoch, a channel and a surrogate: a counter through SplitMix64 (Steele et al. 2014,
 /// doi:10.1145/2660193.2660195), so that every pair sees the same draws in whatever order.
-fn draw(seed: u64, [epoch, slot, surrogate]: [usize; 3], channels: usize) -> u64 {
+pub(super) fn draw(seed: u64, [epoch, slot, surrogate]: [usize; 3], channels: usize) -> u64 {
     let mix = |x: u64| {
         let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    mix(mix(mix(seed) ^ surrogate as u64) ^ (epoch * channels + slot) as u64) % STEPS
+    mix(mix(mix(seed) ^ surrogate as u64) ^ (epoch * channels + slot) as u64)
+}
+
+/// z and p of a value among those of surrogates; `distance` counts how far a value has come.
+pub(super) fn score(distance: impl Fn(f64) -> f64, value: f64, drawn: &[f64]) -> (f64, f64) {
+    let k = drawn.len() as f64;
+    let mean = drawn.iter().sum::<f64>() / k;
+    let variance = drawn.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (k - 1.0);
+    let as_far = drawn.iter().filter(|v| distance(**v) >= distance(value)).count() as f64;
+    let p = (1.0 + as_far) / (1.0 + k);
+    if value.is_finite() && mean.is_finite() { ((value - mean) / variance.sqrt(), p) } else { (f64::NAN, f64::NAN) }
 }
 
 /// The spectra of all epochs in a temporary file.
