@@ -402,6 +402,25 @@ mod tests {
         assert_eq!(seen, 10);
     }
 
+    /// What lies beyond an epoch's ends is made up in the same way for all channels, and noise then seems to go together.
+    #[test]
+    fn independent_noise_does_not_correlate_by_its_ends() {
+        let data: Vec<Vec<Vec<f64>>> = (0..40)
+            .map(|e| (0..3).map(|c| epochs(1, 1, 1000, 977 * e + 31 * c + 5).remove(0).remove(0)).collect())
+            .collect();
+        let delta = |keep_edges| ConnectivityConfig {
+            measures: vec!["aec".to_owned()],
+            keep_edges,
+            bands_hz: [("delta".to_owned(), [1.25, 4.0])].into(),
+            ..ConnectivityConfig::default()
+        };
+        let mean = |table: &Table| (0..3).map(|row| table.number(row, "value").unwrap()).sum::<f64>() / 3.0;
+        let (kept, left_out) = (mean(&run(&delta(true), 1, &data)), mean(&run(&delta(false), 1, &data)));
+        assert!(kept > 0.2, "{kept}");
+        // 120 correlations of envelopes with a handful of independent values each
+        assert!(left_out.abs() < 0.15, "{left_out}");
+    }
+
     #[test]
     fn from_epochs_to_correlations_as_mne_connectivity() {
         let (golden, data) = (golden(), epochs(4, 5, 700, 5));

@@ -233,7 +233,8 @@ fn hard_case_17_few_unequal_and_empty_epochs() {
             assert_eq!(table.number(row, "n_epochs"), Some(n as f64));
             // a second holds five cycles from 5 Hz on
             let short = table.number(row, "low_hz").unwrap() < 5.0;
-            assert_eq!(table.text(row, "note"), Some(if short { "few_cycles" } else { "" }));
+            let note = if short { "few_cycles" } else { "" };
+            assert_eq!(table.text(row, "note"), Some(if there { note } else { "one_epoch" }));
         }
         if n == 2 {
             // |u₁ + u₂|² = 2 + 2 (u₁·u₂): PPC is the one product there is
