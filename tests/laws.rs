@@ -196,8 +196,11 @@ fn law_8_a_number_comes_with_its_noise() {
     }
 }
 
+/// A recipe's name, the recipe, and what came of it.
+type Ran = (&'static str, Recipe, Vec<Table>);
+
 /// What each recipe of [`common::spectral`] gives from a calm recording, and that no table of it is empty.
-fn spectral_results() -> (Lab, Vec<(&'static str, Recipe, Vec<Table>)>) {
+fn spectral_results() -> (Lab, Vec<Ran>) {
     let lab = common::calm(9, 1000.0, 22.0, 9);
     let run = |(name, recipe): (&'static str, Recipe)| {
         let tables = live(&lab, &recipe, 0, |_| 100_000);

@@ -354,7 +354,7 @@ mod tests {
         let case = &golden["correlation"];
         let (epochs, channels, n) = (3, 5, 331);
         let u = lcg(epochs * 2 * channels * n, 21);
-        let mut raws = vec![0.0; 25];
+        let mut raws = [0.0; 25];
         for e in 0..epochs {
             let part = |k: usize, c: usize, i: usize| u[((e * 2 + k) * channels + c) * n + i];
             let z: Vec<_> = (0..channels)

@@ -80,7 +80,7 @@ impl Tally {
         let mut means = paired.bins;
         means.iter_mut().zip(&self.counts).for_each(|(m, &count)| *m /= count as f64);
         let total: f64 = means.iter().sum();
-        if self.empty_bins() > 0 || !(total > 0.0) {
+        if self.empty_bins() > 0 || total.is_nan() || total <= 0.0 {
             return None;
         }
         let entropy = |m: f64| if m > 0.0 { m / total * (m / total).ln() } else { 0.0 };

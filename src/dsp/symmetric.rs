@@ -82,7 +82,7 @@ impl Symmetric {
             jacobi(k, scaled, vectors);
             let largest = (0..k).map(|i| scaled[i * k + i]).fold(0.0, f64::max);
             let smallest = (0..k).map(|i| scaled[i * k + i]).fold(f64::INFINITY, f64::min);
-            if round == 0 && !(smallest > RANK * RANK * largest) {
+            if round == 0 && (smallest.is_nan() || smallest <= RANK * RANK * largest) {
                 return false;
             }
             root.fill(0.0);

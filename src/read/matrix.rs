@@ -85,6 +85,9 @@ struct Lines {
     number: u64,
 }
 
+/// Row and time at which a segment begins.
+type Start = (u64, f64);
+
 impl Lines {
     fn new(store: FileStore) -> Self {
         Self { reader: BufReader::with_capacity(1 << 17, Bytes { store, at: 0 }), line: Vec::new(), number: 0 }
@@ -377,7 +380,7 @@ impl Times {
 
     /// Where segments begin (row and time), the mean step inside them, and the first row whose time does not increase.
     /// A gap is a step of more than 1.5 samples.
-    fn gaps(&mut self, step: f64) -> Result<(Vec<(u64, f64)>, f64, Option<u64>)> {
+    fn gaps(&mut self, step: f64) -> Result<(Vec<Start>, f64, Option<u64>)> {
         let (mut starts, mut last, mut backwards) = (Vec::new(), None::<f64>, None);
         let (mut inside, mut n) = (0.0, 0_u64);
         self.each(|row, t| {

@@ -39,6 +39,9 @@ struct Total {
     n: u64,
 }
 
+/// A piece of the totals: raw and orthogonalised.
+type Totals<'a> = &'a mut [[Total; 2]];
+
 impl Total {
     fn add(&mut self, value: Option<f64>) {
         if let Some(value) = value {
@@ -236,7 +239,7 @@ impl Work {
             }
             (Some(_), _) => {
                 let signals = &*signals;
-                let add = |((pairs, sums), totals): ((&[[u32; 2]], &mut [PairSums]), &mut [[Total; 2]])| {
+                let add = |((pairs, sums), totals): ((&[[u32; 2]], &mut [PairSums]), Totals<'_>)| {
                     orthogonal(signals, pairs, sums);
                     for ((total, &pair), sums) in totals.iter_mut().zip(pairs).zip(sums).filter(|((_, p), _)| both(**p))
                     {
@@ -353,9 +356,8 @@ mod tests {
             .map(|_| {
                 let mut x: Vec<Vec<f64>> = (0..channels).map(|_| (0..n).map(|_| next()).collect()).collect();
                 for c in 1..channels {
-                    for i in 0..n {
-                        x[c][i] += 0.5 * x[c - 1][i];
-                    }
+                    let before = x[c - 1].clone();
+                    x[c].iter_mut().zip(before).for_each(|(v, b)| *v += 0.5 * b);
                 }
                 x.iter_mut().flatten().for_each(|v| *v *= 10.0);
                 x

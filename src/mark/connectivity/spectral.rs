@@ -42,6 +42,8 @@ pub(super) struct Pair {
     pub listed: bool,
 }
 
+/// A thread's transform, and its part of the queue.
+type Slots<'a> = (&'a mut Spectra, &'a mut [f64]);
 /// Which channels of an epoch count.
 type Used<'a> = &'a mut [Stretch];
 
@@ -178,7 +180,7 @@ impl Spectral {
         let queue = &mut self.queue[at * n * stride..(at + 1) * n * stride];
         let used = &mut self.used[at * n..(at + 1) * n];
         let share = n.div_ceil(self.spectra.len()).max(1);
-        let fill = |(((spectra, queue), used), channels): (((&mut Spectra, &mut [f64]), Used<'_>), &[usize])| {
+        let fill = |(((spectra, queue), used), channels): ((Slots<'_>, Used<'_>), &[usize])| {
             for ((out, used), &c) in queue.chunks_exact_mut(stride).zip(used).zip(channels) {
                 *used = spectra.fill(epoch.channel(c), out);
             }
