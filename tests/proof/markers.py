@@ -3,7 +3,7 @@ import os, sys
 import numpy as np
 from proof import SHARED, STIMKIT, Verdict, Work, hour, measured, median, note, recording
 
-ROUNDS, MEGABYTES = 5, 150.0
+ROUNDS, MEGABYTES = int(os.environ.get("ROUNDS", 5)), 150.0
 PEER = SHARED / "peers" / "peer_mne_power.py"
 
 JOB = """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How fast are power and connectivity, in how much memory, and how do they grow?
 #
-#   tests/proof/markers.sh [scaling]      on a machine with nothing else to do; `scaling`: the second table
+#   tests/proof/markers.sh [scaling]      on a machine with nothing else to do; `scaling`: the second table. ROUNDS=2: fewer rounds than 5
 #
 # 1. 64 channels, 5 kHz, 600 s, resampled to 500 Hz. Whole processes, 5 rounds in turn, one marker each: Welch (4 s, Hamming, 50 %), six measures
 #    of connectivity (all pairs, multitaper NW 2, five bands), orthogonalised envelope correlation (8-13 Hz), Morlet power and phase locking

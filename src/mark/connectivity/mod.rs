@@ -1,6 +1,6 @@
 //! Table `connectivity`: how the signals of two channels, or of two groups of channels, go together, band by band.
 //!
-//! Families of measures are [`Method`]s: each watches the epochs once and gives rows; this file names them, sorts their
+//! Families of measures are `Method`s: each watches the epochs once and gives rows; this file names them, sorts their
 //! rows and writes the table. Signs: S = X_a X_b*; a positive imaginary part, and `dpli` above 0.5, mean that
 //! `channel_a` leads. Measures of both directions at once (`psi`, `dpli`, the imaginary parts) stand in one row per pair:
 //! the other direction is their mirror image. `gc`, `gc_tr`, `pdc` and `dtf` are written both ways, a → b.

@@ -1,7 +1,7 @@
 //! `waveform`: what a stimulator delivered, from a WAV file or a copy of the stimulation in a recording.
 //!
-//! Three passes over the file, each in constant memory: [`survey`] finds the carrier and what rounding looks like, [`episodes`]
-//! follows its envelope and cuts the recording into episodes with ramps and a plateau, [`measure`] fits each plateau and ramp
+//! Three passes over the file, each in constant memory: `survey` finds the carrier and what rounding looks like, `episodes`
+//! follows its envelope and cuts the recording into episodes with ramps and a plateau, `measure` fits each plateau and ramp
 //! ([`crate::dsp::harmonics`]) and counts what is flat. [`expect`] compares with a protocol.
 
 mod episodes;
