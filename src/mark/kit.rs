@@ -47,7 +47,6 @@ impl Kit {
     }
 
     /// For a marker that reads power spectral densities: keeps those it asked for.
-    #[allow(dead_code)]
     pub fn build_with_spectra(&mut self, config: &dyn MarkerConfig) -> Box<dyn Marker> {
         let (marker, context) = self.planned(config);
         let sums = |plan: &PsdPlan| (0..self.info.conditions).map(|_| plan.sum(self.enters.len())).collect();
