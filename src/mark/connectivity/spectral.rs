@@ -8,7 +8,7 @@ use super::measures::{self, Measure};
 use super::method::{Band, Method, Plan, Row};
 use super::sets::{self, Between};
 use super::spectra::{Spectra, Stretch};
-use super::surrogates::{Spool, Surrogates, score};
+use super::surrogates::{Pair, Spool, Surrogates, score};
 use super::{ConnectivityConfig, Mode};
 use crate::dsp::cross::{Bin, Sums};
 use crate::flow::{EpochInfo, Problems, Report};
@@ -31,15 +31,6 @@ pub(super) fn build(
     problems: &mut Problems,
 ) -> Option<Box<dyn Method>> {
     Spectral::new(config, plan, problems).map(|method| Box::new(method) as Box<dyn Method>)
-}
-
-/// A pair by slots of [`Spectral::channels`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub a: usize,
-    pub b: usize,
-    /// Whether it has rows of its own; else it serves the sets.
-    pub listed: bool,
 }
 
 /// A thread's transform, and its part of the queue.

@@ -4,12 +4,20 @@
 //! The spectra of all epochs lie in a temporary file (8 bytes × channels × (2 tapers + 1) × bins an epoch); in memory is one
 //! pair at a time with the sums of its surrogates. Cost: surrogates × pairs × epochs × bins updates, about 2 ns each.
 
-use super::spectral::Pair;
 use crate::dsp::cross::{Sums, cross};
 use std::f64::consts::TAU;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Mutex;
+
+/// A pair by slots of the channels that are transformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub a: usize,
+    pub b: usize,
+    /// Whether it has rows of its own; else it serves the sets.
+    pub listed: bool,
+}
 
 /// Phases are drawn from as many equal steps.
 const STEPS: u64 = 4096;
