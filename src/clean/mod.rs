@@ -18,3 +18,8 @@ pub mod stft;
 #[cfg(test)]
 mod testing;
 pub mod windows;
+
+/// Every table that those who watch a Stage fill, for `stimkit columns`.
+pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
+    Vec::new()
+}

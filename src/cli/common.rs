@@ -46,6 +46,12 @@ pub(super) struct Common {
     /// Change one key of the recipe: stream[1].band_hz=[1,45], stream.butterworth.order=4, cut.window_ms=[-500,500]
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Models of an earlier run (its recording.json) in place of new fits
+    #[arg(long, value_name = "FILE")]
+    models: Option<PathBuf>,
+    /// A recording of the same channels without stimulation, to compare with and to calibrate on
+    #[arg(long, value_name = "FILE")]
+    quiet_recording: Option<PathBuf>,
     /// Print the recipe that would run, and stop
     #[arg(long)]
     print_recipe: bool,
@@ -214,7 +220,12 @@ impl Common {
         }
         let mut tables = vec!["trials", "channels"];
         tables.extend(recipe.marker.iter().flat_map(|m| m.config().tables()).map(|t| t.name));
-        let work = |path: &Path, options: &Options<'_>| run::analyse(path, &recipe, options);
+        tables.extend(recipe.stream.iter().flat_map(|s| s.config().tables()).map(|t| t.name));
+        let models = self.models.as_deref().map(run::read_models).transpose()?.unwrap_or_default();
+        let work = |path: &Path, options: &Options<'_>| {
+            let (models, quiet) = (models.clone(), self.quiet_recording.clone());
+            run::analyse(path, &recipe, &Options { models, quiet, ..options.clone() })
+        };
         self.place.run(&work, &recipe.to_toml(), &tables, talk, command)
     }
 }

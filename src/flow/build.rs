@@ -1,6 +1,7 @@
 //! What `build` hands to every part, and how parts report all their problems at once.
 
-use crate::signal::{Channel, EventName, PsdConfig, PsdPlan};
+use super::Model;
+use crate::signal::{Channel, EventName, PsdConfig, PsdPlan, Segment, Stimulation};
 use crate::unit::{Clock, window_offsets};
 use std::fmt;
 use std::sync::Arc;
@@ -87,6 +88,12 @@ pub struct BuildContext {
     pub threads: usize,
     /// Power spectral densities that Markers asked for: the engine keeps one for all who ask for the same.
     pub spectra: Vec<(PsdConfig, PsdPlan)>,
+    /// The Model of the Stage that is being built, where it was fitted or one was given.
+    pub model: Option<Model>,
+    /// Segments of the recording, in ticks; empty where they are not known beforehand.
+    pub segments: Arc<[Segment]>,
+    /// Where stimulation was found, on the clock of the Stage that cleans it, which says so here.
+    pub stimulation: Option<(Clock, Arc<Stimulation>)>,
 }
 
 impl BuildContext {

@@ -1,8 +1,8 @@
-//! Look at everything, then freeze: calibrate, freeze, run.
+//! Look at everything, then freeze: calibrate, freeze, run. Epochs freeze into a Step, streams into a Stage.
 
 use super::{BuildContext, EpochInfo, Problems, Step};
 use crate::Result;
-use crate::signal::Epoch;
+use crate::signal::{Block, Epoch, Event, Segment, StreamInfo};
 use serde::{Deserialize, Serialize};
 
 /// What a Fit learnt, as plain data that can be saved and used live.
@@ -50,4 +50,46 @@ pub trait Fit: Send {
 pub trait FitConfig {
     /// Plans; reports every problem at once. `None` exactly when it reported one.
     fn build(&self, input: &EpochInfo, context: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Fit>>;
+}
+
+/// A stream that can be read as often as a [`StreamFit`] likes: what comes into the Stage that is to be fitted.
+pub trait Replay {
+    /// Clock, channels and block size.
+    fn info(&self) -> &StreamInfo;
+
+    /// Segments of the recording, in ticks (the stored samples).
+    fn segments(&self) -> &[Segment];
+
+    /// Events of the recording, in ticks, in order of time.
+    fn events(&self) -> &[Event];
+
+    /// Names that [`Event::name`] points to.
+    fn event_names(&self) -> &[String];
+
+    /// Back to the first sample.
+    ///
+    /// # Errors
+    /// When the source cannot be read twice, or fails.
+    fn rewind(&mut self) -> Result<()>;
+
+    /// The next block (never empty, never across segments) into `out`, which has room for `info().max_block` samples; `false` at
+    /// the end.
+    ///
+    /// # Errors
+    /// When the source fails, or the user interrupts.
+    fn next(&mut self, out: &mut Block) -> Result<bool>;
+
+    /// Another recording of the same channels without stimulation, where one was given: it went through the same Stages.
+    fn quiet(&mut self) -> Option<&mut dyn Replay> {
+        None
+    }
+}
+
+/// Looks at the whole stream, then freezes into the Stage of the same config through a [`Model`].
+pub trait StreamFit: Send {
+    /// Reads the stream as often as it needs, and learns.
+    ///
+    /// # Errors
+    /// When the data cannot support the fit (no stimulation found, no stretch without it, …).
+    fn fit(&mut self, stream: &mut dyn Replay) -> Result<Model>;
 }

@@ -1,7 +1,8 @@
 //! Work on an endless stream of blocks.
 
-use super::{BuildContext, Problems};
+use super::{BuildContext, Problems, StreamFit, Watch};
 use crate::signal::{Block, Event, StreamInfo};
+use crate::table::TableSpec;
 
 /// Work on an endless stream. Everything that can fail has failed in its constructor.
 ///
@@ -46,5 +47,26 @@ pub trait StageConfig {
     /// Whether it mixes channels (a reference does): then its input is not split over threads.
     fn joins_channels(&self) -> bool {
         false
+    }
+
+    /// What must look at the stream before the Stage can be built: then `build` takes its [`Model`](super::Model) from
+    /// [`BuildContext::model`], and has a problem where there is none. `None` also where it reported a problem.
+    fn fit(
+        &self,
+        _input: &StreamInfo,
+        _context: &mut BuildContext,
+        _problems: &mut Problems,
+    ) -> Option<Box<dyn StreamFit>> {
+        None
+    }
+
+    /// What watches the Stage at work: it sees what goes in and what comes out. Called after `build`, in the same context.
+    fn watch(&self, _input: &StreamInfo, _output: &StreamInfo, _context: &BuildContext) -> Option<Box<dyn Watch>> {
+        None
+    }
+
+    /// The tables that its [`Watch`] fills.
+    fn tables(&self) -> &'static [&'static TableSpec] {
+        &[]
     }
 }

@@ -163,14 +163,7 @@ fn one(work: &Work<'_>, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         tables: Vec::new(),
         identity: input.identity.clone(),
     };
-    let options = Options {
-        threads,
-        open: batch.options.open.clone(),
-        models: batch.options.models.clone(),
-        markers: batch.options.markers.clone(),
-        stop: batch.options.stop,
-        progress: batch.options.progress,
-    };
+    let options = Options { threads, ..batch.options.clone() };
     // whatever a bug in one recording does, the others go on
     let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // the input is hashed meanwhile; where nothing is written nobody asks for it

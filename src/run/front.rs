@@ -1,16 +1,41 @@
 //! The stream side of a pipeline: a run of channels through all Stages into a ring.
 
 use super::holes::Holes;
-use crate::flow::{Ring, Stage};
+use crate::flow::{Ring, Stage, Watch};
 use crate::signal::{Block, Event, LANES, Lanes};
+use crate::table::Table;
 use multiversion::multiversion;
 use std::ops::Range;
 
-/// A Stage and the block that it fills.
+/// A Stage, who watches it, and the block that it fills.
 struct Slot {
     stage: Box<dyn Stage>,
+    watch: Option<Box<dyn Watch>>,
     out: Block,
 }
+
+impl Slot {
+    fn push(&mut self, block: &Block) {
+        if let Some(watch) = &mut self.watch {
+            watch.before(block);
+        }
+        self.stage.push(block, &mut self.out);
+        if let Some(watch) = &mut self.watch {
+            watch.after(&self.out);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.stage.finish(&mut self.out);
+        if let Some(watch) = &mut self.watch {
+            watch.after(&self.out);
+            watch.end_segment();
+        }
+    }
+}
+
+/// A Stage as it was built, and who watches it.
+pub(super) type Watched = (Box<dyn Stage>, Option<Box<dyn Watch>>);
 
 /// Some channel groups, all Stages, one ring. Fronts share nothing, so they may run on several threads;
 /// every channel goes through the same arithmetic whatever the split.
@@ -34,11 +59,12 @@ impl Front {
     pub fn new(
         channels: Range<usize>,
         input: &crate::signal::StreamInfo,
-        stages: Vec<Box<dyn Stage>>,
+        stages: Vec<Watched>,
         ring: Ring,
         monitored_after: usize,
     ) -> Self {
-        let slots = stages.into_iter().map(|stage| Slot { out: Block::for_stream(stage.output()), stage }).collect();
+        let slot = |(stage, watch): Watched| Slot { out: Block::for_stream(stage.output()), stage, watch };
+        let slots = stages.into_iter().map(slot).collect();
         let staging = Block::new(channels.len(), input.max_block);
         let (holes, held) = (Holes::new(channels.len()), staging.clone());
         let saturated = Saturation::new(&input.channels);
@@ -82,7 +108,7 @@ impl Front {
         for i in 0..self.slots.len() {
             let (head, rest) = self.slots.split_at_mut(i + 1);
             let slot = &mut head[i];
-            slot.stage.finish(&mut slot.out);
+            slot.finish();
             if !slot.out.is_empty() {
                 let left = self.monitored_after.wrapping_sub(i + 1);
                 through(rest, &slot.out, &mut self.ring, &mut self.saturated, left);
@@ -93,7 +119,12 @@ impl Front {
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        self.slots.iter_mut().for_each(|s| s.stage.reset());
+        for slot in &mut self.slots {
+            slot.stage.reset();
+            if let Some(watch) = &mut slot.watch {
+                watch.reset();
+            }
+        }
         self.ring.clear();
         self.holes.forget_past();
         self.saturated.counts.fill(0);
@@ -106,9 +137,23 @@ impl Front {
         (self.saturated.counts.iter().sum(), self.saturated.samples)
     }
 
+    /// Who watches, Stage by Stage.
+    pub fn watches(&mut self) -> impl Iterator<Item = &mut Box<dyn Watch>> {
+        self.slots.iter_mut().filter_map(|slot| slot.watch.as_mut())
+    }
+
+    /// The tables of those who watch, Stage by Stage.
+    pub fn report(&self) -> Vec<Table> {
+        self.slots.iter().filter_map(|slot| slot.watch.as_ref()).flat_map(|watch| watch.report()).collect()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
+        let watches: u64 = self.slots.iter().filter_map(|s| s.watch.as_ref()).map(|w| w.memory_bytes()).sum();
         let blocks: usize = self.slots.iter().map(|s| s.out.capacity() * s.out.groups() * LANES * 8).sum();
-        self.ring.memory_bytes() + blocks as u64 + self.slots.iter().map(|s| s.stage.memory_bytes()).sum::<u64>()
+        self.ring.memory_bytes()
+            + watches
+            + blocks as u64
+            + self.slots.iter().map(|s| s.stage.memory_bytes()).sum::<u64>()
     }
 }
 
@@ -120,7 +165,7 @@ fn through(slots: &mut [Slot], block: &Block, ring: &mut Ring, saturated: &mut S
     match slots.split_first_mut() {
         None => ring.push(block),
         Some((slot, rest)) => {
-            slot.stage.push(block, &mut slot.out);
+            slot.push(block);
             if !slot.out.is_empty() {
                 through(rest, &slot.out, ring, saturated, monitor.wrapping_sub(1));
             }

@@ -4,6 +4,7 @@
 //! files is a loop around that ([`batch`]), an amplifier's callback calls [`Pipeline::cue`] and [`Pipeline::push`] itself.
 
 pub mod batch;
+mod calibrate;
 mod epoched;
 mod epochs;
 pub mod events;
@@ -12,6 +13,7 @@ mod holes;
 pub mod identity;
 mod input;
 mod line;
+mod models;
 pub mod output;
 mod pipeline;
 pub mod recording;
@@ -21,6 +23,7 @@ pub mod waveform;
 
 pub use epochs::TrialRow;
 pub use input::Input;
+pub use models::read_models;
 pub use pipeline::{Models, Pipeline, StageReport};
 pub use recording::{Analysis, Options, all_results, analyse};
 pub use tables::{CHANNELS, TRIALS, all_tables};

@@ -1,9 +1,9 @@
 //! The pipeline: built from a recipe, fed by `cue` and `push`, read by `report` at any moment.
 
 use super::epochs::{Epochs, Part, TrialRow};
-use super::front::Front;
+use super::front::{Front, Watched};
 use super::{Input, tables};
-use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Stage, Trigger};
+use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Trigger, Watch};
 use crate::recipe::{EpochPart, Recipe, StagePart};
 use crate::signal::{Block, Event, EventName, LANES, PsdPlan, PsdSum, StreamInfo};
 use crate::table::Table;
@@ -74,6 +74,7 @@ impl Pipeline {
             line_hz: input.line_hz,
             bad: recipe.input.bad.clone(),
             seed: recipe.input.seed,
+            segments: input.segments.clone().into(),
             threads,
             ..BuildContext::default()
         };
@@ -102,7 +103,7 @@ impl Pipeline {
             let info = StreamInfo { channels: input.info.channels[from..to].into(), ..input.info.clone() };
             let mut own = context();
             let mut own_problems = Problems::default();
-            let built = stages(&recipe.stream, &info, &mut own, &mut own_problems);
+            let built = stages(&recipe.stream, models, &info, &mut own, &mut own_problems);
             if i == 0 {
                 own_problems.list().iter().for_each(|p| {
                     problems.enter("");
@@ -113,7 +114,8 @@ impl Pipeline {
             chains.push((from..to, info, built));
         }
         // where a Stage cannot be built, the rest is still checked, against what came before it
-        let Some(out) = chains.first().map(|(_, info, built)| built.last().map_or(info, |s| s.output()).clone()) else {
+        let Some(out) = chains.first().map(|(_, info, built)| built.last().map_or(info, |(s, _)| s.output()).clone())
+        else {
             return Err(Error::usage("the recipe's stream could not be built"));
         };
 
@@ -343,6 +345,7 @@ impl Pipeline {
     pub fn drain(&mut self, rows: &mut Vec<TrialRow>, tables: &mut Vec<Table>) {
         self.epochs.drain(rows);
         self.epochs.markers.iter_mut().for_each(|m| m.drain(tables));
+        self.fronts.iter_mut().flat_map(Front::watches).for_each(|w| w.drain(tables));
     }
 
     /// All tables as of now, except `trials`, whose rows were drained. Beside the markers' tables: `channels`.
@@ -370,7 +373,22 @@ impl Pipeline {
         for marker in &self.epochs.markers {
             out.extend(marker.report(&report));
         }
+        // those who watch Stages see some channels each: their rows are joined in channel order
+        for table in self.fronts.iter().flat_map(Front::report) {
+            match out.iter_mut().find(|t| t.name() == table.name()) {
+                Some(whole) => whole.append(table),
+                None => out.push(table),
+            }
+        }
         out
+    }
+
+    /// Who watches the Stages, front by front: with the front's channels.
+    pub(super) fn watches(&mut self) -> impl Iterator<Item = (std::ops::Range<usize>, &mut Box<dyn Watch>)> {
+        self.fronts.iter_mut().flat_map(|front| {
+            let channels = front.channels.clone();
+            front.watches().map(move |watch| (channels.clone(), watch))
+        })
     }
 
     /// Models that Fits have learnt, to be saved and used live.
@@ -434,26 +452,41 @@ impl<'s> Feed<'s> {
     }
 }
 
-fn stages(
+/// The Stages of a recipe and who watches them. Those that must be fitted find their models by name, the second of a name the
+/// second model.
+pub(super) fn stages(
     parts: &[StagePart],
+    models: &Models,
     input: &StreamInfo,
     context: &mut BuildContext,
     problems: &mut Problems,
-) -> Vec<Box<dyn Stage>> {
-    let mut built: Vec<Box<dyn Stage>> = Vec::new();
+) -> Vec<Watched> {
+    let mut built: Vec<Watched> = Vec::new();
     for (i, part) in parts.iter().enumerate() {
         problems.enter(format!("stream[{i}]"));
-        let info = built.last().map_or(input, |s| s.output()).clone();
+        let info = built.last().map_or(input, |(s, _)| s.output()).clone();
+        context.model = model_of(parts, i, models).cloned();
         // one that cannot be built has told why; the next parts are still checked, against what came before
-        built.extend(part.config().build(&info, context, problems));
+        if let Some(stage) = part.config().build(&info, context, problems) {
+            let watch = part.config().watch(&info, stage.output(), context);
+            built.push((stage, watch));
+        }
+        context.model = None;
     }
     built
 }
 
-fn describe(parts: &[StagePart], input: &Clock, built: &[Box<dyn Stage>]) -> Vec<StageReport> {
+/// The model of the Stage at `place`.
+pub(super) fn model_of<'m>(parts: &[StagePart], place: usize, models: &'m Models) -> Option<&'m Model> {
+    let name = parts[place].name();
+    let before = parts[..place].iter().filter(|p| p.name() == name).count();
+    models.iter().filter(|m| m.name == name).nth(before)
+}
+
+fn describe(parts: &[StagePart], input: &Clock, built: &[Watched]) -> Vec<StageReport> {
     let mut rate = input.rate_hz();
     let mut out = Vec::new();
-    for (part, stage) in parts.iter().zip(built) {
+    for (part, (stage, _)) in parts.iter().zip(built) {
         let lookahead_ms = stage.lookahead() as f64 * 1e3 / rate;
         rate = stage.output().rate_hz();
         let (memory_bytes, notes) = (stage.memory_bytes(), stage.notes());

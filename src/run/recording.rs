@@ -2,7 +2,7 @@
 
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use super::{epoched, events};
+use super::{calibrate, epoched, events};
 use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
@@ -12,7 +12,7 @@ use crate::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, mo
 use crate::table::Table;
 use crate::unit::{Clock, Rate, Tick, Unit};
 use crate::{Error, ErrorKind, Result, Warning};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub type MakeMarker<'a> = dyn Fn(&EpochInfo) -> Option<Box<dyn Marker>> + Sync +
 const LOOK_S: f64 = 20.0;
 
 /// How a recording is run, beyond its recipe.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Options<'a> {
     /// Threads for one recording; results do not depend on it.
     pub threads: usize,
@@ -33,6 +33,8 @@ pub struct Options<'a> {
     pub models: Models,
     /// Markers of the caller's own, made for the epochs that the recipe cuts.
     pub markers: Vec<&'a MakeMarker<'a>>,
+    /// A recording of the same channels without stimulation, for Stages that compare with it.
+    pub quiet: Option<PathBuf>,
     /// Set from outside to stop at the next round.
     pub stop: Option<&'a AtomicBool>,
     /// Told how many bytes of samples have been read since the last call.
@@ -82,7 +84,15 @@ pub fn analyse_source(
     let mut session = settle(&mut *source, recipe)?;
     clock.lap("settle");
 
-    let mut pipeline = build(&mut session, options, options.threads.max(1))?;
+    let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
+    let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
+    calibrate::announce(&learnt, &mut session);
+    clock.lap("fit");
+
+    let mut pipeline = build(&mut session, options, &learnt.models, options.threads.max(1))?;
+    if let Some(quiet) = borrowed(&mut quiet) {
+        calibrate::show_quiet(&mut pipeline, quiet, &session)?;
+    }
     for make in &options.markers {
         let marker = make(pipeline.epoch_info());
         marker.into_iter().for_each(|m| pipeline.add_marker(m));
@@ -107,9 +117,7 @@ pub fn analyse_source(
     let ahead = Pipeline::samples_per_round(max_block) + session.input.info.clock.input.ticks(early) as i64;
     let mut seen_bytes = 0;
     loop {
-        if options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run the same command again"));
-        }
+        interrupted(options)?;
         let reached = feeds.iter().map(|f| f.block.end()).max().unwrap_or(0);
         while let Some(event) = events.next_if(|e| e.tick <= Tick(reached + ahead)) {
             pipeline.cue(event);
@@ -148,10 +156,45 @@ pub fn analyse_source(
         conditions,
         recipe: session.recipe.to_toml(),
         warnings: session.warnings,
-        models: pipeline.models().to_vec(),
+        models: learnt.models.into_iter().chain(pipeline.models().iter().cloned()).collect(),
         seconds: clock.laps,
         trials: (kept, asked),
     })
+}
+
+/// Whether the user has had enough.
+pub(super) fn interrupted(options: &Options<'_>) -> Result<()> {
+    if options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
+        return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run the same command again"));
+    }
+    Ok(())
+}
+
+fn borrowed<'b>(source: &'b mut Option<Box<dyn Source>>) -> Option<&'b mut dyn Source> {
+    source.as_mut().map(|source| -> &mut dyn Source { &mut **source })
+}
+
+/// Opens the recording without stimulation and finds the session's channels in it.
+fn open_quiet(path: &Path, session: &mut Session, options: &Options<'_>) -> Result<Box<dyn Source>> {
+    let find = || {
+        let mut source = probe::open(path, &options.open)?;
+        let stream = source.recording().main_stream();
+        if stream.rate != session.input.info.clock.input {
+            let (its, ours) = (stream.rate, session.input.info.clock.input);
+            return Err(Error::data(format!("is sampled at {its}, the recording with stimulation at {ours}")));
+        }
+        let place = |wanted: &Channel| {
+            let found = stream.channels.iter().position(|c| c.name == wanted.name);
+            found.ok_or_else(|| Error::data(format!("has no channel {}", wanted.name)))
+        };
+        let channels: Vec<usize> = session.input.info.channels.iter().map(place).collect::<Result<_>>()?;
+        let main = source.recording().main;
+        source.select(main, &channels)?;
+        Ok((source, main, channels))
+    };
+    let (source, stream, channels) = find().map_err(|e: Error| e.at_path(path))?;
+    (session.quiet_stream, session.quiet_channels) = (stream, channels);
+    Ok(source)
 }
 
 /// Windows by the clock were asked for, and there is no stretch as long as one.
@@ -182,8 +225,8 @@ pub fn all_results(pipeline: &Pipeline, rows: Vec<TrialRow>, drained: Vec<Table>
 }
 
 /// The pipeline for a session. What is wrong now is wrong for this recording, unless it is wrong for any.
-fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result<Pipeline> {
-    let pipeline = Pipeline::build(&session.recipe, &session.input, &options.models, threads)
+fn build(session: &mut Session, options: &Options<'_>, models: &Models, threads: usize) -> Result<Pipeline> {
+    let pipeline = Pipeline::build(&session.recipe, &session.input, models, threads)
         .map_err(|e| if wrong_everywhere(session, options) { e } else { e.of_kind(ErrorKind::Data) })
         .map_err(|e| epoched::advise(e, &session.input))?;
     for (part, stage) in session.recipe.stream.iter().zip(pipeline.stages()) {
@@ -202,6 +245,9 @@ fn build(session: &mut Session, options: &Options<'_>, threads: usize) -> Result
 
 /// Whether the recipe cannot be built at any usual rate either, on a full cap: then it is the recipe that is wrong.
 fn wrong_everywhere(session: &Session, options: &Options<'_>) -> bool {
+    if calibrate::finds_stimulation(&session.recipe) {
+        return false;
+    }
     let (mut input, mut recipe) = (session.input.clone(), session.recipe.clone());
     recipe.input.bad.clear();
     let cap = montage::labels().into_iter().filter(|l| !input.info.channels.iter().any(|c| c.name == *l));
@@ -229,6 +275,9 @@ pub(super) struct Session {
     pub channels: Vec<usize>,
     pub events: Vec<Event>,
     pub warnings: Vec<Warning>,
+    /// Stream and channels of the recording without stimulation, where one was given.
+    pub quiet_stream: usize,
+    pub quiet_channels: Vec<usize>,
 }
 
 /// Chooses channels and events, and finds the line frequency.
@@ -260,6 +309,7 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
         recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
     } else if let Some(within) = &recipe.cut.within
         && !recording.event_names.iter().any(|n| within.matches(n))
+        && !calibrate::finds_stimulation(&recipe)
     {
         return Err(events::undecided(&recording, &format!("no event is called {}", within.list().join(" or "))));
     }
@@ -281,7 +331,8 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
     };
     source.rewind()?;
     recipe.input.line = input.line_hz.map_or_else(|| Line::Named("off".to_owned()), Line::Hz);
-    Ok(Session { recipe, input, stream: recording.main, channels, events, warnings })
+    let stream = recording.main;
+    Ok(Session { recipe, input, stream, channels, events, warnings, quiet_stream: 0, quiet_channels: Vec::new() })
 }
 
 /// Which events carry a pulse, where the recipe leaves it open: those that are cut around, and other kinds that sit at pulses in
@@ -483,7 +534,10 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
     let plan = || {
         let mut source = probe::open(path, &options.open)?;
         let mut session = settle(&mut *source, recipe)?;
-        let pipeline = build(&mut session, options, 1)?;
+        let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
+        let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
+        calibrate::announce(&learnt, &mut session);
+        let pipeline = build(&mut session, options, &learnt.models, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
             channels: session.channels.len(),

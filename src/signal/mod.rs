@@ -8,6 +8,7 @@ mod event;
 pub mod montage;
 mod recording;
 mod spectrum;
+mod stimulation;
 
 pub use block::{Block, LANES, Lanes};
 pub use channel::{Channel, ChannelKind};
@@ -16,3 +17,4 @@ pub use epoch::{Averages, Epoch, Evoked};
 pub use event::{Event, EventName, Segment};
 pub use recording::{Epoching, Place, Recording, Stream, StreamInfo};
 pub use spectrum::{PsdAverage, PsdConfig, PsdMethod, PsdPlan, PsdSum, Spectrum};
+pub use stimulation::{Episode, Free, Stimulation};

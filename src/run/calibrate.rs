@@ -1,0 +1,283 @@
+//! Before the main pass: Stages that must see the whole stream first are fitted, each behind the Stages before it.
+
+use super::front::Watched;
+use super::pipeline::{Models, Pipeline, model_of, stages};
+use super::recording::{Options, Session, interrupted};
+use crate::flow::{BuildContext, Model, Problems, Replay, Source};
+use crate::recipe::Recipe;
+use crate::signal::{Block, Event, EventName, Free, Segment, Stimulation, StreamInfo};
+use crate::unit::Tick;
+use crate::{Error, ErrorKind, Result};
+use std::collections::VecDeque;
+
+/// The condition of windows during stimulation.
+const DURING: &str = "stim";
+
+/// What fits have found out about a recording.
+#[derive(Debug, Default)]
+pub(super) struct Learnt {
+    /// A model per Stage that needs one, in the order of the Stages.
+    pub models: Models,
+    /// Where stimulation was found, in ticks: which stretch it is, its first tick, how many.
+    pub stretches: Vec<(&'static str, i64, i64)>,
+}
+
+/// Whether a Stage of the recipe says where stimulation is: then windows may be cut within `pre`, `stim`, `gap` and `post`.
+pub(super) fn finds_stimulation(recipe: &Recipe) -> bool {
+    recipe.stream.iter().any(|part| !part.config().tables().is_empty())
+}
+
+/// Fits every Stage that asks for it and has no model yet. The source stands at its beginning before and after.
+pub(super) fn learn(
+    source: &mut dyn Source,
+    quiet: Option<&mut dyn Source>,
+    session: &Session,
+    options: &Options<'_>,
+) -> Result<Learnt> {
+    let (parts, input) = (&session.recipe.stream, &session.input);
+    let mut learnt = Learnt { models: options.models.clone(), ..Learnt::default() };
+    let mut quiet = quiet;
+    for place in 0..parts.len() {
+        let context = || BuildContext {
+            line_hz: input.line_hz,
+            bad: session.recipe.input.bad.clone(),
+            seed: session.recipe.input.seed,
+            segments: input.segments.clone().into(),
+            threads: options.threads,
+            ..BuildContext::default()
+        };
+        let mut problems = Problems::default();
+        let chain = |context: &mut BuildContext, problems: &mut Problems| {
+            stages(&parts[..place], &learnt.models, &input.info, context, problems)
+        };
+        let mut own = context();
+        let before = chain(&mut own, &mut problems);
+        if before.len() < place {
+            // what is wrong there is told by `Pipeline::build`, with everything else
+            break;
+        }
+        let info = before.last().map_or(&input.info, |(stage, _)| stage.output()).clone();
+        problems.enter(format!("stream[{place}]"));
+        if model_of(parts, place, &learnt.models).is_none() {
+            let Some(mut fit) = parts[place].config().fit(&info, &mut own, &mut problems) else { continue };
+            source.rewind()?;
+            let mut stream = Chain::new(source, before, info.clone(), session, options);
+            if let Some(quiet) = quiet.as_deref_mut() {
+                quiet.rewind()?;
+                let other = chain(&mut context(), &mut problems);
+                stream.quiet = Some(Box::new(Chain::new(quiet, other, info.clone(), session, options)));
+            }
+            let model = fit.fit(&mut stream).map_err(|e| placed(e, place, parts[place].name()))?;
+            learnt.models.push(model);
+        }
+        if let Some(found) = model_of(parts, place, &learnt.models).and_then(stimulation) {
+            learnt.stretches = stretches(&found, &info, &input.segments);
+        }
+    }
+    source.rewind()?;
+    Ok(learnt)
+}
+
+/// Says at which Stage it went wrong.
+fn placed(error: Error, place: usize, name: &str) -> Error {
+    let kind = error.kind();
+    if kind == ErrorKind::Interrupted || error.path().is_some() {
+        return error;
+    }
+    let told = Error::new(kind, format!("stream[{place}] ({name}): {}", error.message()));
+    match error.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
+}
+
+/// The stimulation that a Model tells of.
+fn stimulation(model: &Model) -> Option<Stimulation> {
+    serde_json::from_value(model.values.get("stimulation")?.clone()).ok()
+}
+
+/// The stretches with and without stimulation, in ticks and in order.
+fn stretches(found: &Stimulation, info: &StreamInfo, segments: &[Segment]) -> Vec<(&'static str, i64, i64)> {
+    let ticks = |sample: i64| info.clock.tick_of(sample).round() as i64;
+    let own = |s: &Segment| {
+        let (first, end) = (info.clock.first_sample_from(s.first), info.clock.first_sample_from(s.end()));
+        Segment { first: Tick(first), length: (end - first).max(0) as u64, start_s: s.start_s }
+    };
+    let segments: Vec<Segment> = segments.iter().map(own).collect();
+    let free = found.free(&segments).into_iter().map(|(free, _, range)| (free.name(), range));
+    let on = found.episodes.iter().map(|e| (DURING, e.plateau.clone()));
+    let mut all: Vec<_> = free
+        .chain(on)
+        .map(|(name, range)| (name, ticks(range.start), ticks(range.end) - ticks(range.start)))
+        .filter(|(.., length)| *length > 0)
+        .collect();
+    all.sort_by_key(|(_, first, _)| *first);
+    all
+}
+
+/// Adds the stretches to the session as events, so that windows can be cut within them.
+pub(super) fn announce(learnt: &Learnt, session: &mut Session) {
+    let rate = session.input.info.clock.input;
+    for name in [Free::Pre.name(), DURING, Free::Gap.name(), Free::Post.name()] {
+        let mine = learnt.stretches.iter().filter(|(which, ..)| *which == name);
+        let events: Vec<(i64, i64)> = mine.map(|(_, first, length)| (*first, *length)).collect();
+        if events.is_empty() {
+            continue;
+        }
+        // a name that the file uses for something else stays the file's
+        let taken = session.input.event_names.iter().any(|n| n == name);
+        let name = if taken { format!("{name} (found)") } else { name.to_owned() };
+        let id = EventName(session.input.event_names.len() as u32);
+        session.input.event_names.push(name);
+        session.events.extend(
+            events.iter().map(|&(first, length)| Event {
+                duration_s: rate.seconds(length as f64),
+                ..Event::new(Tick(first), id)
+            }),
+        );
+    }
+    session.events.sort_by_key(|e| e.tick);
+}
+
+/// Lets those who watch see a recording without stimulation first.
+pub(super) fn show_quiet(pipeline: &mut Pipeline, quiet: &mut dyn Source, session: &Session) -> Result<()> {
+    let watched: Vec<std::ops::Range<usize>> = pipeline.watches().map(|(channels, _)| channels).collect();
+    for (k, channels) in watched.into_iter().enumerate() {
+        quiet.select(session.quiet_stream, &session.quiet_channels[channels.clone()])?;
+        let mut block = Block::new(channels.len(), session.input.info.max_block);
+        while quiet.read(&mut block)? {
+            if let Some((_, watch)) = pipeline.watches().nth(k) {
+                watch.quiet(&block);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A source behind some Stages, as a [`Replay`].
+struct Chain<'a> {
+    source: &'a mut dyn Source,
+    slots: Vec<(Watched, Block)>,
+    info: StreamInfo,
+    session: &'a Session,
+    options: &'a Options<'a>,
+    block: Block,
+    /// Whether `block` was read but belongs to the next segment.
+    held: bool,
+    segment: Option<u32>,
+    ended: bool,
+    ready: VecDeque<Block>,
+    quiet: Option<Box<Chain<'a>>>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(
+        source: &'a mut dyn Source,
+        before: Vec<Watched>,
+        info: StreamInfo,
+        session: &'a Session,
+        options: &'a Options<'a>,
+    ) -> Self {
+        let input = &session.input.info;
+        let slots = before.into_iter().map(|w| (Block::for_stream(w.0.output()), w)).map(|(b, w)| (w, b)).collect();
+        Self {
+            source,
+            slots,
+            info,
+            session,
+            options,
+            block: Block::new(input.channels.len(), input.max_block),
+            held: false,
+            segment: None,
+            ended: false,
+            ready: VecDeque::new(),
+            quiet: None,
+        }
+    }
+
+    /// `block` through the Stages from `from` on.
+    fn through(&mut self, from: usize, block: &Block) {
+        if block.is_empty() {
+            return;
+        }
+        if from == self.slots.len() {
+            return self.ready.push_back(block.clone());
+        }
+        let ((stage, _), out) = &mut self.slots[from];
+        let mut out = std::mem::replace(out, Block::new(0, 0));
+        stage.push(block, &mut out);
+        self.through(from + 1, &out);
+        self.slots[from].1 = out;
+    }
+
+    fn finish(&mut self) {
+        for i in 0..self.slots.len() {
+            let ((stage, _), out) = &mut self.slots[i];
+            let mut out = std::mem::replace(out, Block::new(0, 0));
+            stage.finish(&mut out);
+            stage.reset();
+            self.through(i + 1, &out);
+            self.slots[i].1 = out;
+        }
+    }
+}
+
+impl Replay for Chain<'_> {
+    fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    fn segments(&self) -> &[Segment] {
+        &self.session.input.segments
+    }
+
+    fn events(&self) -> &[Event] {
+        &self.session.events
+    }
+
+    fn event_names(&self) -> &[String] {
+        &self.session.input.event_names
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.slots.iter_mut().for_each(|((stage, _), _)| stage.reset());
+        self.ready.clear();
+        (self.held, self.segment, self.ended) = (false, None, false);
+        self.source.rewind()
+    }
+
+    fn next(&mut self, out: &mut Block) -> Result<bool> {
+        interrupted(self.options)?;
+        if self.slots.is_empty() {
+            return self.source.read(out);
+        }
+        while self.ready.is_empty() {
+            if self.ended {
+                return Ok(false);
+            }
+            if !self.held && !self.source.read(&mut self.block)? {
+                self.ended = true;
+                self.finish();
+                continue;
+            }
+            self.held = false;
+            let segment = self.block.segment();
+            if self.segment.replace(segment).is_some_and(|before| before != segment) {
+                self.held = true;
+                self.finish();
+                continue;
+            }
+            let block = std::mem::replace(&mut self.block, Block::new(0, 0));
+            self.through(0, &block);
+            self.block = block;
+        }
+        if let Some(block) = self.ready.pop_front() {
+            out.copy_from(&block, 0, block.len(), 0);
+        }
+        Ok(true)
+    }
+
+    fn quiet(&mut self) -> Option<&mut dyn Replay> {
+        self.quiet.as_deref_mut().map(|q| -> &mut dyn Replay { q })
+    }
+}
