@@ -24,7 +24,7 @@ pub(super) struct Learnt {
 
 /// Whether a Stage of the recipe says where stimulation is: then windows may be cut within `pre`, `stim`, `gap` and `post`.
 pub(super) fn finds_stimulation(recipe: &Recipe) -> bool {
-    recipe.stream.iter().any(|part| !part.config().tables().is_empty())
+    super::cleaned::cleans(&recipe.stream)
 }
 
 /// Fits every Stage that asks for it and has no model yet. The source stands at its beginning before and after.

@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod calibrate;
+mod cleaned;
 mod epoched;
 mod epochs;
 pub mod events;

@@ -2,7 +2,7 @@
 
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use super::{calibrate, epoched, events};
+use super::{calibrate, cleaned, epoched, events};
 use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
@@ -35,6 +35,8 @@ pub struct Options<'a> {
     pub markers: Vec<&'a MakeMarker<'a>>,
     /// A recording of the same channels without stimulation, for Stages that compare with it.
     pub quiet: Option<PathBuf>,
+    /// Where to write the cleaned recording (NAME.vhdr), where the recipe cleans one.
+    pub cleaned: Option<PathBuf>,
     /// Set from outside to stop at the next round.
     pub stop: Option<&'a AtomicBool>,
     /// Told how many bytes of samples have been read since the last call.
@@ -151,6 +153,12 @@ pub fn analyse_source(
     let out = all_results(&pipeline, rows, drained);
     let conditions = pipeline.conditions();
     clock.lap("report");
+    if let Some(header) = options.cleaned.as_deref().filter(|_| cleaned::cleans(&session.recipe.stream)) {
+        drop(feeds);
+        drop(sources);
+        session.warnings.extend(cleaned::write(open, &session, &learnt, &out, options, header)?);
+        clock.lap("cleaned");
+    }
     Ok(Analysis {
         tables: out,
         conditions,
