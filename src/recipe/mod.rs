@@ -226,7 +226,9 @@ impl Recipe {
     pub fn clean_by(&mut self, method: Option<&str>, frequency_hz: Option<f64>) -> Result<()> {
         let cleans = |part: &StagePart| !part.config().tables().is_empty();
         let Some(part) = self.stream.iter_mut().find(|part| cleans(part)) else {
-            return Err(Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`"));
+            return Err(
+                Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
+            );
         };
         let mut keys = part.table();
         let mut stimulation = match keys.remove("stimulation") {

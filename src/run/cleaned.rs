@@ -2,9 +2,8 @@
 //! its markers.
 
 use super::batch::file_name;
-use super::calibrate::Learnt;
 use super::front::Watched;
-use super::pipeline::stages;
+use super::pipeline::{Models, stages};
 use super::recording::{Options, Session, interrupted};
 use crate::flow::{BuildContext, Problems, Source};
 use crate::recipe::StagePart;
@@ -29,7 +28,7 @@ const ROUND: usize = 16;
 pub(super) fn write(
     open: &dyn Fn() -> Result<Box<dyn Source>>,
     session: &Session,
-    learnt: &Learnt,
+    learnt: &Models,
     tables: &[Table],
     options: &Options<'_>,
     header: &Path,
@@ -56,7 +55,7 @@ pub(super) fn write(
             threads: 1,
             ..BuildContext::default()
         };
-        let built = stages(parts, &learnt.models, &info, &mut context, &mut problems);
+        let built = stages(parts, learnt, &info, &mut context, &mut problems);
         problems.into_result()?;
         if built.iter().any(|(stage, _)| stage.output().clock != info.clock) {
             return Err(Error::usage("the cleaned recording: a Stage before the cleaning changes the sampling rate"));
@@ -245,7 +244,9 @@ fn with_verdicts(recording: &Recording, session: &Session, tables: &[Table]) -> 
         let id = EventName(described.event_names.len() as u32);
         described.event_names.push(format!("stimulation {segment}: {}", summary(&channels)));
         described.event_is_stimulus.push(false);
-        described.events.push(Event { duration_s: (end - start).max(rate.seconds(1.0)), ..Event::new(tick.max(Tick(0)), id) });
+        described
+            .events
+            .push(Event { duration_s: (end - start).max(rate.seconds(1.0)), ..Event::new(tick.max(Tick(0)), id) });
     }
     described.events.sort_by_key(|e| e.tick);
     described
@@ -278,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_summary_names_what_is_not_clean() {
-        let rows = |all: &[(&str, &str)]| all.iter().map(|(c, v)| ((*c).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+        let rows =
+            |all: &[(&str, &str)]| all.iter().map(|(c, v)| ((*c).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
         let clean = "no_residue_found";
         assert_eq!(summary(&rows(&[("Fz", clean), ("Cz", clean)])), "no_residue_found (all 2 channels)");
         let mixed = rows(&[("Fz", clean), ("Cz", "doubtful"), ("Pz", "unusable")]);

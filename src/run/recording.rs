@@ -88,10 +88,10 @@ pub fn analyse_source(
 
     let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
     let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
-    calibrate::announce(&learnt, &mut session);
+    session.announce(&learnt);
     clock.lap("fit");
 
-    let mut pipeline = build(&mut session, options, &learnt.models, options.threads.max(1))?;
+    let mut pipeline = build(&mut session, options, &learnt, options.threads.max(1))?;
     if let Some(quiet) = borrowed(&mut quiet) {
         calibrate::show_quiet(&mut pipeline, quiet, &session)?;
     }
@@ -164,7 +164,7 @@ pub fn analyse_source(
         conditions,
         recipe: session.recipe.to_toml(),
         warnings: session.warnings,
-        models: learnt.models.into_iter().chain(pipeline.models().iter().cloned()).collect(),
+        models: learnt.into_iter().chain(pipeline.models().iter().cloned()).collect(),
         seconds: clock.laps,
         trials: (kept, asked),
     })
@@ -286,6 +286,14 @@ pub(super) struct Session {
     /// Stream and channels of the recording without stimulation, where one was given.
     pub quiet_stream: usize,
     pub quiet_channels: Vec<usize>,
+}
+
+impl Session {
+    /// Adds what fits have found to the events.
+    fn announce(&mut self, learnt: &Models) {
+        self.events.extend(calibrate::found_events(&self.recipe, learnt, &mut self.input));
+        self.events.sort_by_key(|e| e.tick);
+    }
 }
 
 /// Chooses channels and events, and finds the line frequency.
@@ -544,8 +552,8 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
         let mut session = settle(&mut *source, recipe)?;
         let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
         let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
-        calibrate::announce(&learnt, &mut session);
-        let pipeline = build(&mut session, options, &learnt.models, 1)?;
+        session.announce(&learnt);
+        let pipeline = build(&mut session, options, &learnt, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
             channels: session.channels.len(),
