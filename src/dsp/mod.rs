@@ -19,6 +19,7 @@ pub mod lsq;
 pub mod lzc;
 pub mod morlet;
 pub mod multitaper;
+pub mod normal;
 pub mod pac;
 pub mod periodogram;
 pub mod resample;
