@@ -8,6 +8,7 @@ pub mod detect;
 pub mod detrend;
 pub mod fir;
 pub mod gap_aware;
+pub mod harmonics;
 pub mod match_trials;
 pub mod pulse;
 pub mod quality;

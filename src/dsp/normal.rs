@@ -10,6 +10,7 @@ use super::harmonics::Oscillator;
 use super::tile::{LANES, Lanes};
 use multiversion::multiversion;
 use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// Samples that are worked on at once: 40 columns of them stay in the second-level cache.
@@ -20,7 +21,7 @@ pub type Column = [f64; TILE];
 const SINGULAR: f64 = 1e-9;
 
 /// A line whose frequency may drift: phase 2π (f n + c (n − n₀)² / 2), and which of its harmonics are meant.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineOf {
     /// f, cycles per sample.
     pub cycles: f64,
