@@ -18,6 +18,7 @@ pub mod lzc;
 pub mod morlet;
 pub mod multitaper;
 pub mod pac;
+pub mod parrm;
 pub mod periodogram;
 pub mod resample;
 pub mod savgol;
