@@ -2,21 +2,25 @@
 
 pub mod analytic;
 pub mod aperiodic;
+pub mod beta;
 pub mod burg;
 pub mod cross;
 pub mod dpss;
 pub mod envelope;
 pub mod fft;
 pub mod fir;
+pub mod follow;
 pub mod graph;
 pub mod harmonics;
 pub mod iir;
 pub mod interpolate;
 pub mod levmar;
+pub mod line_spectrum;
 pub mod lsq;
 pub mod lzc;
 pub mod morlet;
 pub mod multitaper;
+pub mod normal;
 pub mod pac;
 pub mod parrm;
 pub mod periodogram;
