@@ -330,3 +330,5 @@ pub fn residual(harmonic: usize, phase_width: f64, period: f64) -> f64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::signal as tests_signal;

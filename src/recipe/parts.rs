@@ -63,6 +63,9 @@ parts! {
         "fir" => Fir(clean::fir::Fir),
         "reference" => Reference(clean::reference::Reference),
         "stft" => Stft(clean::stft::Stft),
+        "parrm" => Parrm(clean::parrm::Parrm),
+        "comb" => Comb(clean::comb::Comb),
+        "template" => Template(clean::template::Template),
     }
 }
 
