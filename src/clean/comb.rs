@@ -14,7 +14,7 @@ use serde_json::json;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// Taps of the windowed sinc that reads between samples, and the β of its Kaiser window: below 0.4 of the rate it is right to −85 dB.
+/// Taps of the windowed sinc that reads between samples, and the β of its Kaiser window: below 0.4 of the rate it is right to −80 dB.
 const TAPS: usize = 32;
 const BETA: f64 = 8.0;
 /// Longest reach to either side, s.

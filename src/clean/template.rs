@@ -20,7 +20,7 @@ const RIDGE: f64 = 1e-12;
 /// Subtracts one average cycle per episode and channel: y\[n\] = x\[n\] − Σ_b c_b B(bins · φ − b) with the phase φ = frac(cycles · n), B the
 /// cubic B-spline on a circle of `bins` knots, and c its least-squares coefficients (with a level, which stays in the data) over
 /// the episode's plateau. A template of means per bin with straight lines between is right to (2π/bins)²/8 of the fundamental, −58 dB
-/// at 64 bins, too coarse under 60–80 dB; the cubic spline (de Boor 1978, *A Practical Guide to Splines*) is right to −130 dB.
+/// at 64 bins, too coarse under 60–80 dB; the cubic spline (de Boor 1978, *A Practical Guide to Splines*) is right to −141 dB.
 ///
 /// **When it is harmonic least squares.** Where an episode holds whole cycles and phases fall evenly, the spline's columns span the
 /// first bins/2 harmonics to the order above: the result is that of [`crate::dsp::harmonics`] with as many harmonics, and takes

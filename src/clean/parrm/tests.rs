@@ -156,3 +156,28 @@ fn problems_have_both_numbers() {
     let config: Parrm = toml::from_str("direction = \"past\"\nfit = \"mean\"").unwrap();
     assert_eq!((config.direction, config.fit, config.taps), (Direction::Past, Shape::Mean, 200));
 }
+
+#[test]
+fn the_published_recording() {
+    use crate::dsp::parrm::tests_shared as shared;
+    let (Some(x), Some(want)) = (shared("example_data.npy"), shared("matlab_filtered.npy")) else { return };
+    let config = Parrm {
+        stimulation: Find { frequency_hz: Some(150.0), ..Find::default() },
+        fit: Shape::Mean,
+        half_width_samples: Some(2000),
+        skip_samples: 20,
+        phase_width_samples: Some(0.01),
+        polish: false,
+        ..Parrm::default()
+    };
+    let whole = 0..x.len() as i64;
+    let mut stage = build(&config, &info(1, 200.0, 300), given(1.3311148014466094, whole));
+    let (_, got) = run(&mut *stage, std::slice::from_ref(&x), 0, || 123);
+    let worst = got[0].iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-12, "{worst}");
+    // found by itself: where the episode begins and ends moves the last digits
+    let model = fitted(&config, &mut Rows::new(200.0, vec![x]));
+    eprintln!("found {} in {}", model.values["period"], model.values["stimulation"]);
+    let period = model.values["period"].as_f64().unwrap();
+    assert!((period / 1.3311148014466094 - 1.0).abs() < 1e-6, "{period}");
+}

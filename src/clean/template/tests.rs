@@ -79,6 +79,21 @@ fn over_whole_cycles_it_is_harmonic_least_squares() {
 }
 
 #[test]
+fn a_sine_is_a_spline_to_140_db() {
+    let wave = |n: i64| (TAU * phase(0.012_345, n)).sin();
+    let mut one = Normal::new(64);
+    (0..20_000).for_each(|n| one.add(splines(phase(0.012_345, n), 64), wave(n)));
+    let curve = one.solve().unwrap();
+    let left = (0..20_000).map(|n| {
+        let (first, values) = splines(phase(0.012_345, n), 64);
+        (wave(n) - values.iter().enumerate().map(|(j, v)| v * curve[(first + j) % 64]).sum::<f64>()).powi(2)
+    });
+    let db = 10.0 * (left.sum::<f64>() / 10_000.0).log10();
+    // √(|B₈| / 8!) (2π/64)⁴ = −141.5 dB
+    assert!((db + 141.5).abs() < 1.5, "{db}");
+}
+
+#[test]
 fn splines_add_up_and_bend_smoothly() {
     for k in 0..1000 {
         let (first, values) = splines(f64::from(k) / 1000.0, 7);

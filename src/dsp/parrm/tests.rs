@@ -2,7 +2,7 @@ use super::*;
 use std::path::PathBuf;
 
 /// Samples of a NumPy file of little-endian f64 in the shared folder; says so where it is missing.
-fn shared(name: &str) -> Option<Vec<f64>> {
+pub(crate) fn shared(name: &str) -> Option<Vec<f64>> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
     let path = std::env::var_os("STIMKIT_SHARED").map_or(beside, PathBuf::from).join("data/dbs-pyparrm").join(name);
     let Ok(bytes) = std::fs::read(&path) else {
