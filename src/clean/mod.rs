@@ -3,6 +3,7 @@
 pub mod bad_channels;
 pub mod baseline;
 pub mod butterworth;
+pub mod comb;
 pub mod decimate;
 pub mod detect;
 pub mod detrend;
@@ -10,14 +11,17 @@ pub mod fir;
 pub mod gap_aware;
 pub mod harmonics;
 pub mod match_trials;
+pub mod parrm;
 pub mod pulse;
 pub mod quality;
 pub mod reference;
 pub mod reject;
 pub mod resample;
 pub mod spline;
-pub mod stimulation;
 pub mod stft;
+pub mod stimulation;
+mod teeth;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod windows;

@@ -22,6 +22,7 @@ pub mod morlet;
 pub mod multitaper;
 pub mod normal;
 pub mod pac;
+pub mod parrm;
 pub mod periodogram;
 pub mod resample;
 pub mod savgol;

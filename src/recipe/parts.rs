@@ -64,6 +64,9 @@ parts! {
         "reference" => Reference(clean::reference::Reference),
         "stft" => Stft(clean::stft::Stft),
         "harmonics" => Harmonics(clean::harmonics::Harmonics),
+        "parrm" => Parrm(clean::parrm::Parrm),
+        "comb" => Comb(clean::comb::Comb),
+        "template" => Template(clean::template::Template),
     }
 }
 
