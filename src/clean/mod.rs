@@ -9,6 +9,7 @@ pub mod detrend;
 pub mod fir;
 pub mod gap_aware;
 pub mod match_trials;
+pub mod phase;
 pub mod pulse;
 pub mod reference;
 pub mod reject;
@@ -21,5 +22,5 @@ pub mod windows;
 
 /// Every table that those who watch a Stage fill, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
-    Vec::new()
+    vec![&phase::TRIGGERS]
 }

@@ -63,6 +63,7 @@ parts! {
         "fir" => Fir(clean::fir::Fir),
         "reference" => Reference(clean::reference::Reference),
         "stft" => Stft(clean::stft::Stft),
+        "phase" => Phase(clean::phase::Phase),
     }
 }
 
