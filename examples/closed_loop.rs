@@ -6,9 +6,7 @@
 
 use stimkit::clean::phase::{Phase, Tracker};
 
-const RATE_HZ: f64 = 1000.0;
-
-/// The "brain": a 10.2 Hz oscillator that wanders, under C3, in noise that all electrodes share.
+/// The "brain": a 10.2 Hz oscillator that wanders, at 1 kHz, under C3, in noise that all electrodes share.
 struct Brain {
     seed: u32,
     x: [f64; 2],
@@ -17,15 +15,14 @@ struct Brain {
 impl Brain {
     /// Nearly normal: the sum of twelve uniform numbers.
     fn normal(&mut self) -> f64 {
-        let mut uniform = || {
+        (0..12).fold(-6.0, |sum, _| {
             self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            f64::from(self.seed) / 4_294_967_296.0
-        };
-        (0..12).map(|_| uniform()).sum::<f64>() - 6.0
+            sum + f64::from(self.seed) / 4_294_967_296.0
+        })
     }
 
     fn frame(&mut self) -> ([f64; 3], f64) {
-        let (s, c) = (std::f64::consts::TAU * 10.2 / RATE_HZ).sin_cos();
+        let (s, c) = (std::f64::consts::TAU * 10.2 / 1000.0).sin_cos();
         let ([a, b], z) = (self.x, [(); 6].map(|()| self.normal()));
         self.x = [0.999 * (c * a - s * b) + 0.4 * z[0], 0.999 * (s * a + c * b) + 0.4 * z[1]];
         let frame = [self.x[0] + 8.0 * z[2] + 2.0 * z[3], 8.0 * z[2] + 2.0 * z[4], 8.0 * z[2] + 2.0 * z[5]];
@@ -50,8 +47,8 @@ fn main() -> stimkit::Result<()> {
     // a minute of rest tells the rhythm's own frequency and what is high
     let rest: Vec<[f64; 3]> = (0..60_000).map(|_| brain.frame().0).collect();
     let rows: Vec<Vec<f64>> = (0..3).map(|c| rest.iter().map(|f| f[c]).collect()).collect();
-    let model = config.calibrate(RATE_HZ, &names, &rows)?;
-    let mut tracker = Tracker::new(&config, RATE_HZ, &names, Some(&model))?;
+    let model = config.calibrate(1000.0, &names, &rows)?;
+    let mut tracker = Tracker::new(&config, 1000.0, &names, Some(&model))?;
     println!("{}", tracker.notes());
 
     // the callback: nothing below allocates, waits or fails
@@ -61,7 +58,7 @@ fn main() -> stimkit::Result<()> {
         hits.extend((pulse == Some(i)).then_some(truth));
         if let Some(t) = tracker.push(&frame) {
             pulse = Some(i + 5);
-            println!("{:8.3} s: {:6.1} deg, {:4.1} uV", i as f64 / RATE_HZ, t.phase_deg, t.amplitude_uv);
+            println!("{:8.3} s: {:6.1} deg, {:4.1} uV", i as f64 / 1000.0, t.phase_deg, t.amplitude_uv);
         }
     }
     let sum = hits.iter().map(|d| d.to_radians().sin_cos()).fold((0.0, 0.0), |(s, c), (a, b)| (s + a, c + b));
