@@ -130,3 +130,19 @@ fn law_3_every_marker_of_power_time_and_connectivity() {
         assert_eq!(push_blocks(&recipe, 100, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
     }
 }
+
+#[test]
+fn law_3_phase_of_every_kind_in_a_callback() {
+    use stimkit::clean::phase::{Phase, Tracker};
+    let x: Vec<f64> =
+        (0..20_000).map(|i| 10.0 * (0.2527 * f64::from(i)).cos() + f64::from(i * 7919 % 101) / 20.0).collect();
+    for method in ["echt", "phastimate", "kalman"] {
+        let text = format!("method = '{method}'\ntarget_deg = 90\nmin_percentile = 10\nrefractory_ms = 0");
+        let config: Phase = toml::from_str(&text).unwrap();
+        let model = config.calibrate(250.0, &["Cz"], std::slice::from_ref(&x)).unwrap();
+        let mut tracker = Tracker::new(&config, 250.0, &["Cz"], Some(&model)).unwrap();
+        let before = allocations();
+        let hits = x.iter().filter(|v| tracker.push(&[**v]).is_some()).count();
+        assert_eq!((allocations() - before, hits > 500), (0, true), "{method}: {hits} triggers");
+    }
+}

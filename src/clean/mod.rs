@@ -12,6 +12,7 @@ pub mod gap_aware;
 pub mod harmonics;
 pub mod match_trials;
 pub mod parrm;
+pub mod phase;
 pub mod pulse;
 pub mod quality;
 pub mod reference;
@@ -29,4 +30,5 @@ pub mod windows;
 /// Every table that those who watch a Stage fill, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
     quality::TABLES.to_vec()
+    vec![&phase::TRIGGERS]
 }

@@ -61,6 +61,11 @@ pub const BUILTIN: &[Builtin] = &[
         about: "Power and phase locking over time and frequency around TMS pulses, and the natural frequency",
         text: include_str!("../../recipes/tms-tfr.toml"),
     },
+    Builtin {
+        name: "phase",
+        about: "The phase of the alpha rhythm at every sample, without looking ahead, and triggers at its peak",
+        text: include_str!("../../recipes/phase.toml"),
+    },
 ];
 
 impl Builtin {

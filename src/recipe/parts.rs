@@ -67,6 +67,7 @@ parts! {
         "parrm" => Parrm(clean::parrm::Parrm),
         "comb" => Comb(clean::comb::Comb),
         "template" => Template(clean::template::Template),
+        "phase" => Phase(clean::phase::Phase),
     }
 }
 
