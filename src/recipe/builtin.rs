@@ -61,6 +61,11 @@ pub const BUILTIN: &[Builtin] = &[
         about: "Power and phase locking over time and frequency around TMS pulses, and the natural frequency",
         text: include_str!("../../recipes/tms-tfr.toml"),
     },
+    Builtin {
+        name: "pre-post",
+        about: "What changed from before stimulation to after it (tDCS, photobiomodulation, tACS): power, alpha, connectivity, drift",
+        text: include_str!("../../recipes/pre-post.toml"),
+    },
 ];
 
 impl Builtin {
