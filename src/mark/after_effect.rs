@@ -153,7 +153,7 @@ impl MarkerConfig for AfterEffectConfig {
         } else if high > rate_hz / 2.0 {
             problems.add("fit_hz", format!("needs a rate above {} Hz; here {rate_hz} Hz", 2.0 * high));
         }
-        if !(self.around_hz >= resolution_hz) {
+        if self.around_hz.is_nan() || self.around_hz < resolution_hz {
             problems.add("around_hz", format!("{} Hz is less than a bin, {resolution_hz} Hz", self.around_hz));
         }
         if !(1..=100_000).contains(&self.block_epochs) {

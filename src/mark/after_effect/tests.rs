@@ -67,7 +67,7 @@ fn measures_are_scipys() {
     let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let names = ["Cz", "Pz", "Oz"];
     let kit = kit(&names);
-    let text = "connectivity = ['wpli2_debiased', 'imcoh']\nbands_hz = { theta = [4, 8] }\ndraws = 50\nconnectivity_draws = 50";
+    let text = "connectivity = ['wpli2_debiased', 'imcoh']\nbands_hz = { theta = [4, 8] }\ndraws = 50\nconnectivity_draws = 50\nblock_epochs = 2";
     let mut marker = build(&kit, &format!("{text}\npairs = [['*z', '?z']]"));
     let mut means = build(&kit, text);
     for condition in 0..2_u32 {
