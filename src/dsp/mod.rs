@@ -17,6 +17,7 @@ pub mod iir;
 pub mod interpolate;
 pub mod levmar;
 pub mod line_spectrum;
+pub mod locking;
 pub mod lsq;
 pub mod lzc;
 pub mod morlet;
