@@ -29,6 +29,5 @@ pub mod windows;
 
 /// Every table that those who watch a Stage fill, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
-    quality::TABLES.to_vec()
-    vec![&phase::TRIGGERS]
+    [&quality::TABLES[..], &[&phase::TRIGGERS]].concat()
 }

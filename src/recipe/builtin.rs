@@ -65,6 +65,8 @@ pub const BUILTIN: &[Builtin] = &[
         name: "phase",
         about: "The phase of the alpha rhythm at every sample, without looking ahead, and triggers at its peak",
         text: include_str!("../../recipes/phase.toml"),
+    },
+    Builtin {
         name: "pre-post",
         about: "What changed from before stimulation to after it (tDCS, photobiomodulation, tACS): power, alpha, connectivity, drift",
         text: include_str!("../../recipes/pre-post.toml"),
