@@ -62,6 +62,11 @@ pub const BUILTIN: &[Builtin] = &[
         text: include_str!("../../recipes/tms-tfr.toml"),
     },
     Builtin {
+        name: "tacs",
+        about: "The artefact of tACS taken out and what is left judged; power, entrainment and after-effects by stretches",
+        text: include_str!("../../recipes/tacs.toml"),
+    },
+    Builtin {
         name: "phase",
         about: "The phase of the alpha rhythm at every sample, without looking ahead, and triggers at its peak",
         text: include_str!("../../recipes/phase.toml"),
