@@ -240,7 +240,7 @@ fn changes_and_attenuation_have_a_closed_form() {
     let clean: Vec<f64> = (0..180_000).map(value).collect();
     let artefact = |i: usize| if i < 60_000 { 0.0 } else { 1e4 * (TAU * (cycles * i as f64).fract()).sin() };
     let raw = clean.iter().enumerate().map(|(i, v)| v + artefact(i)).collect();
-    let (on, method) = (vec![60_000..180_000], Method::new("test"));
+    let (on, method) = (std::iter::once(60_000..180_000).collect(), Method::new("test"));
     let table = Lab { raw: vec![raw], clean: vec![clean], on, range: None, method, cycles }.table();
     let number = |name| table.number(0, name).unwrap();
     assert!((number("window_s") - 16.32).abs() < 1e-9, "the bins of this test: {}", csv(&table));
