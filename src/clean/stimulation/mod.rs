@@ -18,7 +18,7 @@
 mod edges;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::dsp::fft::Complex;
 use crate::dsp::follow::{Follower, Grid, Stretch, cell_len};
