@@ -18,7 +18,7 @@
 mod edges;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::dsp::fft::Complex;
 use crate::dsp::follow::{Follower, Grid, Stretch, cell_len};
@@ -141,7 +141,9 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
         envelopes[segment].append(&mut follower.cells);
     })?;
     let cell = follower.cell();
-    let background = background(&envelopes);
+    let single = wanted.also_hz.is_empty();
+    // a beat is not background: it steps from cell to cell
+    let background = if single { background(&envelopes) } else { 0.0 };
     let mut sizes: Vec<f64> = envelopes.iter().flatten().map(|z| z.norm()).collect();
     sizes.sort_by(f64::total_cmp);
     let Some(&largest) = sizes.get(sizes.len().saturating_sub(1 + (sizes.len() / 50).min(4))) else {
@@ -150,7 +152,6 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
     let threshold = (ON * largest).max(ON_BACKGROUND * background);
     let beat = wanted.also_hz.iter().map(|hz| (fold(*hz, rate) - carrier.cycles).abs() * rate);
     let pause = beat.clone().fold(PAUSE_S, |p, b| p.max(1.0 / b.max(1e-3)));
-    let single = wanted.also_hz.is_empty();
     let grid = |segment: usize| Grid {
         start: segments[segment].start,
         cell,
