@@ -69,7 +69,7 @@ impl Comb {
     fn plan(&self, cycles: f64, rate_hz: f64, problems: &mut Problems) -> Option<Plan> {
         let (period, most) = (1.0 / cycles, i64::from(self.periods));
         let reach = period * most as f64 / rate_hz;
-        if !(reach <= LONGEST_S) {
+        if reach.is_nan() || reach > LONGEST_S {
             problems.add("periods", format!("{most} periods reach {reach:.1} s; at most {LONGEST_S} s"));
             return None;
         }

@@ -281,7 +281,7 @@ impl Fitter {
 
     /// The period, and what it leaves unexplained.
     fn search(&self, stream: &mut dyn Replay, episode: &Episode, assumed: f64) -> Result<(f64, f64)> {
-        let on = episode.plateau.clone();
+        let on = searched(episode);
         let len = (on.end - on.start - 1).max(0) as usize;
         let channels = stream.info().channels.len();
         let (mut sums, mut counts) = (vec![0.0; channels], vec![0_u64; channels]);
@@ -319,10 +319,17 @@ impl Fitter {
     }
 }
 
-/// Calls `each` with the finite differences of an episode's plateau: index, channel, value; sample by sample.
+/// Where the period is searched: the plateau, or the whole episode where its ramps are short.
+fn searched(episode: &Episode) -> std::ops::Range<i64> {
+    let (on, plateau) = (&episode.on, &episode.plateau);
+    let ramps = (on.end - on.start) - (plateau.end - plateau.start);
+    if 50 * ramps <= on.end - on.start { on.clone() } else { plateau.clone() }
+}
+
+/// Calls `each` with the finite differences of where an episode is searched: index, channel, value; sample by sample.
 fn differences(stream: &mut dyn Replay, episode: &Episode, mut each: impl FnMut(usize, usize, f64)) -> Result<()> {
     stream.rewind()?;
-    let (on, mut block) = (episode.plateau.clone(), Block::for_stream(stream.info()));
+    let (on, mut block) = (searched(episode), Block::for_stream(stream.info()));
     let mut before = vec![f64::NAN; stream.info().channels.len()];
     while stream.next(&mut block)? {
         if block.end() <= on.start {

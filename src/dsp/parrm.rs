@@ -177,7 +177,7 @@ impl Cost<'_> {
     /// The mean over channels; infinite where no fit is to be had.
     fn at(&self, period: f64) -> f64 {
         let (k, channels) = (self.harmonics, self.picked.rows.len());
-        if !(period > 0.0) {
+        if period.is_nan() || period <= 0.0 {
             return f64::INFINITY;
         }
         // Σ e^{imθ} for m = 0…2B gives the whole normal matrix, Σ d e^{imθ} for m = 0…B the right sides
