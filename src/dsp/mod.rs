@@ -20,6 +20,7 @@ pub mod multitaper;
 pub mod pac;
 pub mod periodogram;
 pub mod resample;
+pub mod sass;
 pub mod savgol;
 pub mod sphere;
 pub mod spline;
