@@ -10,6 +10,7 @@ pub mod fir;
 pub mod gap_aware;
 pub mod match_trials;
 pub mod pulse;
+pub mod quality;
 pub mod reference;
 pub mod reject;
 pub mod resample;
@@ -21,5 +22,5 @@ pub mod windows;
 
 /// Every table that those who watch a Stage fill, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static crate::table::TableSpec> {
-    Vec::new()
+    quality::TABLES.to_vec()
 }

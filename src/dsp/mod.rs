@@ -2,6 +2,7 @@
 
 pub mod analytic;
 pub mod aperiodic;
+pub mod beta;
 pub mod burg;
 pub mod cross;
 pub mod dpss;
