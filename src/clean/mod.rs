@@ -15,6 +15,7 @@ pub mod reference;
 pub mod reject;
 pub mod resample;
 pub mod spline;
+pub mod stimulation;
 pub mod stft;
 #[cfg(test)]
 mod testing;

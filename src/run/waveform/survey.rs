@@ -2,8 +2,7 @@
 
 use super::{Reader, WAVEFORM};
 use crate::Result;
-use crate::dsp::fft::{Complex, RealFft};
-use crate::dsp::window::{Symmetry, Window};
+use crate::dsp::line_spectrum::LineSpectrum;
 use crate::signal::{Channel, Stream};
 use crate::table::Cell;
 
@@ -11,10 +10,6 @@ use crate::table::Cell;
 const LONGEST: usize = 1 << 18;
 /// The window is this long where the recording and memory allow it, s.
 const WINDOW_S: f64 = 8.0;
-/// Share of the alternating power that a line must hold to be a carrier.
-const CARRIER: f64 = 0.25;
-/// Half the width of a line in bins (a Hann window's main lobe, and one).
-const LOBE: usize = 3;
 
 /// What a channel looks like as a whole.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +76,7 @@ pub(super) fn look(reader: &mut Reader<'_>, told_hz: Option<f64>) -> Result<Vec<
     let n = (WINDOW_S * rate).min(longest).max(64.0) as usize;
     let n = (n.next_power_of_two() / if n.is_power_of_two() { 1 } else { 2 }).clamp(64, LONGEST);
     let mut surveys = vec![Survey { quantum: f64::INFINITY, ..Survey::default() }; channels];
-    let mut spectra: Vec<Spectrum> = (0..channels).map(|_| Spectrum::new(n)).collect();
+    let mut spectra: Vec<LineSpectrum> = (0..channels).map(|_| LineSpectrum::new(n)).collect();
     let mut before = vec![f64::NAN; channels];
     let mut segment_before = usize::MAX;
     reader.pass(&mut |segment, _, rows| {
@@ -103,67 +98,4 @@ pub(super) fn look(reader: &mut Reader<'_>, told_hz: Option<f64>) -> Result<Vec<
         }
     }
     Ok(surveys)
-}
-
-/// The mean power spectrum of successive Hann windows.
-struct Spectrum {
-    fft: RealFft,
-    window: Vec<f64>,
-    buffer: Vec<f64>,
-    tapered: Vec<f64>,
-    bins: Vec<Complex>,
-    power: Vec<f64>,
-}
-
-impl Spectrum {
-    fn new(n: usize) -> Self {
-        let fft = RealFft::new(n);
-        let bins = fft.bins();
-        Self {
-            fft,
-            window: Window::Hann.samples(n, Symmetry::Periodic),
-            buffer: Vec::with_capacity(n),
-            tapered: vec![0.0; n],
-            bins: vec![Complex::default(); bins],
-            power: vec![0.0; bins],
-        }
-    }
-
-    fn restart(&mut self) {
-        self.buffer.clear();
-    }
-
-    fn add(&mut self, mut x: &[f64]) {
-        while !x.is_empty() {
-            let n = x.len().min(self.window.len() - self.buffer.len());
-            self.buffer.extend_from_slice(&x[..n]);
-            x = &x[n..];
-            if self.buffer.len() == self.window.len() {
-                let mean = self.buffer.iter().sum::<f64>() / self.buffer.len() as f64;
-                for ((t, x), w) in self.tapered.iter_mut().zip(&self.buffer).zip(&self.window) {
-                    *t = (x - mean) * w;
-                }
-                self.buffer.clear();
-                if mean.is_finite() {
-                    self.fft.forward(&self.tapered, &mut self.bins);
-                    self.power.iter_mut().zip(&self.bins).for_each(|(p, z)| *p += z.norm_sqr());
-                }
-            }
-        }
-    }
-
-    /// The strongest line, cycles per sample, between bins by a parabola through the logarithms.
-    fn line(&self) -> Option<f64> {
-        let all: f64 = self.power.iter().skip(2).sum();
-        let (at, peak) = self.power.iter().enumerate().skip(2).max_by(|a, b| a.1.total_cmp(b.1))?;
-        let lobe: f64 = self.power[at.saturating_sub(LOBE).max(2)..(at + LOBE + 1).min(self.power.len())].iter().sum();
-        if !(*peak > 0.0 && lobe >= CARRIER * all) {
-            return None;
-        }
-        let around = [at.checked_sub(1)?, at, at + 1].map(|k| self.power.get(k).map_or(f64::NEG_INFINITY, |p| p.ln()));
-        let [a, b, c] = around;
-        let shift = 0.5 * (a - c) / (a - 2.0 * b + c);
-        let shift = if shift.is_finite() { shift.clamp(-0.5, 0.5) } else { 0.0 };
-        Some((at as f64 + shift) / self.window.len() as f64)
-    }
 }
