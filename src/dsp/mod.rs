@@ -14,6 +14,7 @@ pub mod graph;
 pub mod harmonics;
 pub mod iir;
 pub mod interpolate;
+pub mod kalman;
 pub mod levmar;
 pub mod line_spectrum;
 pub mod lsq;

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn projection_cost_and_ratios_are_those_of_scipys_generalised_eigenproblem() {
+    fn projection_cost_and_ratios_are_those_of_sixty_digits_and_of_scipy() {
         let golden = golden();
         for case in golden["cases"].as_array().unwrap() {
             let (a, b) = (matrix(&case["a"]), matrix(&case["b"]));
@@ -187,13 +187,14 @@ mod tests {
             assert_eq!(ours.rank() as u64, case["rank"].as_u64().unwrap());
             let k = case["k"].as_u64().unwrap() as usize;
             let off = apart(&ours.projection(k), &matrix(&case["projection"]));
-            assert!(off < 1e-10, "condition {condition:.1e}: P off by {off:.1e}");
+            assert!(off < 1e-11, "condition {condition:.1e}: P off by {off:.1e}");
             let ratio = case["ratios"][0].as_f64().unwrap();
             assert!((ours.ratios[0] / ratio - 1.0).abs() < 1e-9);
             for (k, cost) in case["costs"].as_array().unwrap().iter().enumerate() {
                 let cost = cost.as_f64().unwrap();
-                // the eigenvalues near 1 stand beside one of up to 1e10: 1e-6 of them is what is left
-                assert!((ours.cost(k) / cost - 1.0).abs() < 1e-4, "cost of {k}: {} for {cost}", ours.cost(k));
+                // the eigenvalues near 1 stand beside the largest, and know no more than ε of that
+                let allowed = 1e-4_f64.max(f64::EPSILON * ratio);
+                assert!((ours.cost(k) / cost - 1.0).abs() < allowed, "cost of {k}: {} for {cost}", ours.cost(k));
             }
             assert_eq!(ours.cheapest(usize::MAX) as u64, case["cheapest"].as_u64().unwrap());
         }
@@ -206,7 +207,10 @@ mod tests {
         let p = ours.projection(2);
         assert!((&p * &p - &p).abs().max() < 1e-11);
         assert!((&p * ours.patterns.columns(0, 2)).abs().max() < 1e-9 * ours.patterns.abs().max());
-        assert!((ours.filters.transpose() * &ours.patterns - DMatrix::identity(ours.rank(), ours.rank())).abs().max() < 1e-10);
+        assert!(
+            (ours.filters.transpose() * &ours.patterns - DMatrix::identity(ours.rank(), ours.rank())).abs().max()
+                < 1e-10
+        );
         assert_eq!(ours.projection(0), DMatrix::identity(p.nrows(), p.nrows()));
     }
 

@@ -63,6 +63,9 @@ parts! {
         "fir" => Fir(clean::fir::Fir),
         "reference" => Reference(clean::reference::Reference),
         "stft" => Stft(clean::stft::Stft),
+        "kalman" => Kalman(clean::kalman::Kalman),
+        "regression" => Regression(clean::regression::Regression),
+        "sass" => Sass(clean::sass::Sass),
     }
 }
 
