@@ -68,6 +68,9 @@ parts! {
         "comb" => Comb(clean::comb::Comb),
         "template" => Template(clean::template::Template),
         "phase" => Phase(clean::phase::Phase),
+        "kalman" => Kalman(clean::kalman::Kalman),
+        "regression" => Regression(clean::regression::Regression),
+        "sass" => Sass(clean::sass::Sass),
     }
 }
 
