@@ -1,7 +1,8 @@
 //! Does a closed loop keep up? One block of 1 ms, 64 channels at 5 kHz, through cleaning and phase. `cargo bench --bench phase`
 //!
 //! Percentiles over 20 000 blocks. Each block is timed in five passes over the same data and its fastest counts: what remains is the
-//! work, not what else the machine did.
+//! work, not what else the machine did. Last measured on 2 very busy cores, 99.9th percentile in µs: one Laplacian 2, with every
+//! sample a tap 11, 8 channels 14, 64 channels 96 (median 30).
 
 use std::hint::black_box;
 use std::sync::Arc;
