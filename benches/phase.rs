@@ -1,7 +1,8 @@
 //! Does a closed loop keep up? One block of 1 ms, 64 channels at 5 kHz, through cleaning and phase. `cargo bench --bench phase`
 //!
 //! Percentiles over 20 000 blocks. Each block is timed in five passes over the same data and its fastest counts: what remains is the
-//! work, not what else the machine did.
+//! work, not what else the machine did. Last measured on 2 very busy cores, 99.9th percentile in µs: one Laplacian 2, with every
+//! sample a tap 11, 8 channels 14, 64 channels 96 (median 30).
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ fn main() {
     let rows: Vec<Vec<f64>> = (0..CHANNELS)
         .map(|c| {
             (0..60_000)
-                .map(|i| 10.0 * (0.0126 * f64::from(i)).sin() + f64::from(i * 7919 % 101) / 10.0 * (1.0 + c as f64))
+                .map(|i| 10.0 * (0.0126 * f64::from(i) + c as f64).sin() + f64::from(i * 7919 % 101) / 10.0 * (1.0 + c as f64))
                 .collect()
         })
         .collect();

@@ -2,7 +2,7 @@
 import json, pathlib
 import numpy as np, scipy
 from scipy.linalg import solve_toeplitz
-from scipy.signal import butter, filtfilt, firwin, freqz, hilbert
+from scipy.signal import butter, filtfilt, firwin, freqz_sos, hilbert
 
 
 def noise(seed, n):
@@ -21,9 +21,9 @@ def signal(seed, n, rate, hz):
 def echt(x, rate, hz, band, order):
     """The transform of one window, by FFT on the shifted grid; calibrated by what it does to tones."""
     n = len(x)
-    b, a = butter(order, band, btype="band", fs=rate)
+    sos = butter(order, band, btype="band", fs=rate, output="sos")  # polynomials lose digits from order 3 on
     grid = np.fft.fftshift(np.fft.fftfreq(n, 1 / rate))
-    h = np.fft.ifftshift(freqz(b, a, worN=grid, fs=rate)[1])
+    h = np.fft.ifftshift(freqz_sos(sos, worN=grid, fs=rate)[1])
     def last(x):
         mask = np.zeros(n); mask[0] = 1; mask[1:(n + 1) // 2] = 2
         if n % 2 == 0: mask[n // 2] = 1
