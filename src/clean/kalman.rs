@@ -151,11 +151,16 @@ impl StageConfig for Kalman {
         let groups = input.channels.len().div_ceil(LANES);
         let mut mask = vec![[0; LANES]; groups];
         let mut weights = vec![[0.0; LANES]; groups];
-        let known: Vec<(usize, f64)> = (0..input.channels.len())
-            .filter(|&c| input.channels[c].kind == ChannelKind::Eeg && !context.bad.contains(&input.channels[c].name))
+        let mut known: Vec<(usize, f64)> = (0..input.channels.len())
+            .filter(|&c| cleaned(&input.channels[c]) && !context.bad.contains(&input.channels[c].name))
             .filter_map(|c| Some((c, *values.r_uv2.get(&input.channels[c].name)?)))
             .filter(|(_, r)| *r > 0.0)
             .collect();
+        // muscles and eyes decide only where there is no EEG
+        let is_eeg = |(c, _): &(usize, f64)| input.channels[*c].kind == ChannelKind::Eeg;
+        if known.iter().any(is_eeg) {
+            known.retain(is_eeg);
+        }
         for c in (0..input.channels.len()).filter(|&c| cleaned(&input.channels[c])) {
             mask[c / LANES][c % LANES] = u64::MAX;
         }
