@@ -44,7 +44,7 @@ const FLAT: f64 = 1e-12;
 /// stimulation. Two seconds of stimulation therefore give a poor projection, two minutes a good one.
 ///
 /// **How many nulls.** Published is the number with the least mean (diag B − diag P A Pᵀ)² (`nulls = "cost"`). On finite data this also
-/// nulls directions that differ by chance: with 60 s against 120 s of 8–12 Hz, 32 channels, the largest λ of *no* difference is 1.8, and 6
+/// nulls directions that differ by chance: with 60 s against 120 s of 8–12 Hz, 32 channels, the largest λ of *no* difference is 1.8, and 5
 /// of 20 simulated recordings lost a second direction and with it up to 1.3 % of the correlation with the truth. `auto` takes the least cost
 /// among the directions with λ ≥ `least_ratio` and beyond what sampling gives ([`chance_edge`]): a change that the brain's state may
 /// explain is left, for the quality check to see.
