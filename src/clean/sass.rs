@@ -44,7 +44,7 @@ const FLAT: f64 = 1e-12;
 /// stimulation. Two seconds of stimulation therefore give a poor projection, two minutes a good one.
 ///
 /// **How many nulls.** Published is the number with the least mean (diag B − diag P A Pᵀ)² (`nulls = "cost"`). On finite data this also
-/// nulls directions that differ by chance: with 60 s against 120 s of 8–12 Hz, 32 channels, the largest λ of *no* difference is 1.8, and 6
+/// nulls directions that differ by chance: with 60 s against 120 s of 8–12 Hz, 32 channels, the largest λ of *no* difference is 1.8, and 5
 /// of 20 simulated recordings lost a second direction and with it up to 1.3 % of the correlation with the truth. `auto` takes the least cost
 /// among the directions with λ ≥ `least_ratio` and beyond what sampling gives ([`chance_edge`]): a change that the brain's state may
 /// explain is left, for the quality check to see.
@@ -276,8 +276,10 @@ impl Calibrate {
         let why = |c: usize| match &info.channels[c] {
             channel if channel.kind != ChannelKind::Eeg => Some("no EEG"),
             channel if self.bad.contains(&channel.name) => Some("said to be bad"),
-            _ if !rest.is_empty() && !(with[c].is_finite() && without[c].is_finite()) => Some("not finite"),
-            _ if !rest.is_empty() && without[c] <= FLAT * largest => Some("flat"),
+            // without a sample every variance is NaN: that is told below
+            _ if rest.is_empty() => None,
+            _ if !with[c].is_finite() || !without[c].is_finite() => Some("not finite"),
+            _ if without[c] <= FLAT * largest => Some("flat"),
             _ => None,
         };
         let name = |c: usize| info.channels[c].name.clone();
@@ -362,8 +364,7 @@ impl Calibrate {
                 forward_into(&self.sos, state, from, &mut filtered[..from.len()]);
             }
             let first = block.first() + at.start as i64;
-            for i in 0..at.len() {
-                let sample = first + i as i64;
+            for (i, sample) in (first..first + at.len() as i64).enumerate() {
                 if sample % stride == 0 && sample >= stretches[k].start + skip {
                     row.iter_mut().enumerate().for_each(|(c, v)| *v = filtered[c / LANES][i][c % LANES]);
                     sums.push(&row);

