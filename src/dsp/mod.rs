@@ -13,6 +13,7 @@ pub mod harmonics;
 pub mod iir;
 pub mod interpolate;
 pub mod levmar;
+pub mod lines;
 pub mod lsq;
 pub mod lzc;
 pub mod morlet;
