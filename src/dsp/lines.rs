@@ -319,13 +319,13 @@ mod tests {
 
     #[test]
     fn moments_are_the_sums() {
-        for (cycles, first, count) in [(0.0, -5, 10), (0.0123, -700, 1401), (0.4999, 3, 1000), (1e-9, -9, 64), (0.2, 0, 0)]
+        for (cycles, first, count) in
+            [(0.0, -5, 10), (0.0123, -700, 1401), (0.4999, 3, 1000), (1e-9, -9, 64), (0.2, 0, 0)]
         {
             let found = moments(cycles, first, count, 700.0);
             for (d, found) in found.iter().enumerate() {
-                let want = (first..first + count as i64).fold(Complex::default(), |sum, n| {
-                    sum + turn(cycles, n) * (n as f64 / 700.0).powi(d as i32)
-                });
+                let want = (first..first + count as i64)
+                    .fold(Complex::default(), |sum, n| sum + turn(cycles, n) * (n as f64 / 700.0).powi(d as i32));
                 assert!((found - want).norm() < 1e-12 * (count as f64 + 1.0), "{cycles} {d}: {found}, not {want}");
             }
         }
@@ -354,7 +354,9 @@ mod tests {
             x.chunks(cut).enumerate().for_each(|(j, part)| lines.push((j * cut) as i64, part));
             let refined = lines.refine().unwrap();
             assert_eq!(refined.fit.n, n as u64 - 3);
-            assert!((refined.bases[0] / bases[0] - 1.0).abs() < 1e-11 && (refined.bases[1] / bases[1] - 1.0).abs() < 1e-10);
+            assert!(
+                (refined.bases[0] / bases[0] - 1.0).abs() < 1e-11 && (refined.bases[1] / bases[1] - 1.0).abs() < 1e-10
+            );
             for (order, want) in [([1, 0], 1.0), ([1, 1], 0.3), ([1, -1], 0.3), ([0, 1], 1e-3), ([2, 0], 0.0)] {
                 assert!((refined.fit.line(order).norm() - want).abs() < 1e-8, "{order:?}");
             }

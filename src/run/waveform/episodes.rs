@@ -11,14 +11,14 @@ use std::ops::Range;
 
 /// A cell of the envelope lasts at least this long, s, a whole number of cycles, and so long that no recording has more than this
 /// many: memory does not grow with its length.
-const CELL_S: f64 = 0.01;
-const MOST_CELLS: f64 = 1e5;
+pub(super) const CELL_S: f64 = 0.01;
+pub(super) const MOST_CELLS: f64 = 1e5;
 /// Fewest samples of a cell.
-const CELL_SAMPLES: f64 = 16.0;
+pub(super) const CELL_SAMPLES: f64 = 16.0;
 /// Stimulation is on above this share of the largest envelope.
-const ON: f64 = 0.05;
+pub(super) const ON: f64 = 0.05;
 /// An episode goes on where stimulation comes back within this time, s: the pause is a dropout.
-const PAUSE_S: f64 = 0.5;
+pub(super) const PAUSE_S: f64 = 0.5;
 /// A step of the phase from cell to cell that no clock makes, radians.
 const JUMP: f64 = 20.0 / 180.0 * std::f64::consts::PI;
 
@@ -110,6 +110,8 @@ pub(super) struct Episode {
     /// Cycles per sample by the slope of the phase.
     pub cycles: f64,
     pub dropouts: u32,
+    /// Bursts within the episode, where its pauses are so regular that they are meant.
+    pub bursts: Vec<Range<i64>>,
     pub jumps: u32,
     /// Whether there is no cell of plateau between the ramps.
     pub short: bool,
@@ -124,8 +126,10 @@ pub(super) fn find(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ve
         .map(|survey| {
             let cycles = survey.cycles?;
             let least = (CELL_S * rate).max(CELL_SAMPLES).max(samples as f64 / MOST_CELLS);
-            let whole = (least * cycles - 1e-9).ceil().max(1.0);
-            Some(Follower::new(cycles, (whole / cycles).round() as usize))
+            // whole cycles of the envelope where there is one: it must not look like dropouts
+            let unit = survey.beat.unwrap_or(cycles);
+            let whole = (least * unit - 1e-9).ceil().max(1.0);
+            Some(Follower::new(cycles, (whole / unit).round() as usize))
         })
         .collect();
     let mut envelopes: Vec<Vec<(usize, Vec<Complex>)>> = vec![Vec::new(); surveys.len()];
@@ -158,12 +162,12 @@ pub(super) fn find(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ve
 }
 
 /// The envelope of one segment.
-struct Grid<'a> {
-    segment: usize,
-    start: i64,
-    cell: usize,
-    cells: &'a [Complex],
-    cycles: f64,
+pub(super) struct Grid<'a> {
+    pub segment: usize,
+    pub start: i64,
+    pub cell: usize,
+    pub cells: &'a [Complex],
+    pub cycles: f64,
 }
 
 impl Grid<'_> {
@@ -179,7 +183,7 @@ impl Grid<'_> {
         self.sample(cell) as f64 + (self.cell as f64 - 1.0) / 2.0
     }
 
-    fn episodes(&self, threshold: f64, pause: f64) -> Vec<Episode> {
+    pub fn episodes(&self, threshold: f64, pause: f64) -> Vec<Episode> {
         if threshold.is_nan() || threshold <= 0.0 {
             return Vec::new();
         }
@@ -217,6 +221,8 @@ impl Grid<'_> {
         let drift = phase_slope(&points).unwrap_or(0.0);
         let weak = |i: &usize| size(*i) < 0.5 * level;
         let dropouts = inside.iter().zip(inside.iter().skip(1)).filter(|(a, b)| !weak(a) && weak(b)).count();
+        let bursts = super::bursts::train(run.clone().filter(|&i| !weak(&i)).map(|i| self.samples(&(i..i + 1))));
+        let dropouts = if bursts.is_empty() { dropouts } else { 0 };
         let turn = std::f64::consts::TAU * drift * self.cell as f64;
         let steps = inside.iter().filter(|i| !weak(i)).zip(inside.iter().filter(|i| !weak(i)).skip(1));
         let jumps = steps
@@ -235,6 +241,7 @@ impl Grid<'_> {
             level,
             cycles: self.cycles + drift,
             dropouts: dropouts as u32,
+            bursts,
             jumps: jumps as u32,
             short,
         }
