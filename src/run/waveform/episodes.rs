@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A cell of the envelope lasts at least this long, s, a whole number of cycles, and so long that no recording has more than this
 /// many: memory does not grow with its length.
-pub(super) const CELL_S: f64 = 0.01;
+const CELL_S: f64 = 0.01;
 pub(super) const MOST_CELLS: f64 = 1e5;
 /// Fewest samples of a cell.
 pub(super) const CELL_SAMPLES: f64 = 16.0;

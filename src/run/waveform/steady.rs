@@ -2,7 +2,7 @@
 //! carrier; then what belongs to each kind, over the plateaus.
 
 use super::Reader;
-use super::episodes::{CELL_S, CELL_SAMPLES, Episode, Grid, MOST_CELLS, ON, PAUSE_S};
+use super::episodes::{CELL_SAMPLES, Episode, Grid, MOST_CELLS, ON, PAUSE_S};
 use super::kind::Kind;
 use super::level::Level;
 use super::measure::{Ramp, cut};
@@ -15,6 +15,8 @@ use std::ops::Range;
 
 /// Cells of noise last this long, s: their size must be known to a few per cent.
 const NOISE_S: f64 = 0.25;
+/// Of direct current this long, s: whole cycles of the mains.
+const LEVEL_S: f64 = 0.1;
 /// A short recording has at least this many of them.
 const CELLS: f64 = 40.0;
 /// Blocks whose sizes are compared, s; a short plateau has this many.
@@ -129,7 +131,7 @@ fn find(reader: &mut Reader<'_>, kinds: &[Option<Kind>]) -> Result<Found> {
     let samples: u64 = segments.iter().map(|s| s.length).sum();
     let new = |kind: &Option<Kind>| {
         let noise = (*kind)? == Kind::Noise;
-        let least = if noise { (NOISE_S * rate).min(samples as f64 / CELLS) } else { CELL_S * rate };
+        let least = (if noise { NOISE_S } else { LEVEL_S } * rate).min(samples as f64 / CELLS);
         let length = least.max(CELL_SAMPLES).max(samples as f64 / MOST_CELLS).ceil() as usize;
         Some(Cells { noise, length, filled: 0, n: 0.0, sum: 0.0, cells: Vec::new() })
     };
