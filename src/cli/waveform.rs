@@ -46,5 +46,5 @@ pub(super) fn run(args: &Args, talk: &Talk, command: Vec<String>) -> Result<u8> 
         expect: args.expect.clone().unwrap_or_default(),
     };
     let tables = TABLES.map(|t| t.name);
-    args.place.run(&|path, options| watch(path, &settings, options), &settings.to_toml(), &tables, talk, command)
+    args.place.run(&|path, options| watch(path, &settings, options), &settings.to_toml(), &tables, false, talk, command)
 }

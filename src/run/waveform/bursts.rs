@@ -9,23 +9,15 @@ const FEWEST: usize = 3;
 const REGULAR: f64 = 0.05;
 const CELLS: f64 = 2.0;
 
-/// The bursts of an episode from the cells (samples, in order) in which stimulation is on; empty where its pauses are not regular,
-/// and so are dropouts.
-pub(super) fn train(on: impl Iterator<Item = Range<i64>>) -> Vec<Range<i64>> {
-    let (mut runs, mut cell) = (Vec::<Range<i64>>::new(), 0);
-    for next in on {
-        cell = next.end - next.start;
-        match runs.last_mut() {
-            Some(run) if run.end == next.start => run.end = next.end,
-            _ => runs.push(next),
-        }
-    }
+/// The bursts of an episode from where its envelope is strong (samples, in order; cells of `cell`); empty where its pauses are not
+/// regular, and so are dropouts.
+pub(super) fn train(runs: &[Range<i64>], cell: usize) -> Vec<Range<i64>> {
     // the first and the last may have begun before, and end after
     let starts: Vec<f64> = runs.iter().skip(1).map(|r| r.start as f64).collect();
     let lengths: Vec<f64> = runs.iter().skip(1).rev().skip(1).map(|r| (r.end - r.start) as f64).collect();
     let slack = CELLS * cell as f64;
     let meant = runs.len() > FEWEST && even(&differences(&starts), slack) && even(&lengths, slack);
-    if meant { runs } else { Vec::new() }
+    if meant { runs.to_vec() } else { Vec::new() }
 }
 
 fn differences(x: &[f64]) -> Vec<f64> {

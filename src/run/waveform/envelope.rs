@@ -6,12 +6,13 @@
 //! (von Conta et al. 2022, Neuroimage: Reports 2, 100113): the intermodulation test.
 
 use super::Reader;
-use super::episodes::{Episode, Follower};
+use super::episodes::Episode;
 use super::kind::Kind;
 use super::measure::{Measured, Ramp, cut};
 use super::survey::Survey;
 use crate::Result;
 use crate::dsp::fft::Complex;
+use crate::dsp::follow::Follower;
 use crate::dsp::harmonics::{phase_slope, turn};
 use crate::dsp::lines::{Lines, LinesFit, LinesRefined, Order};
 use std::f64::consts::TAU;
@@ -188,7 +189,7 @@ fn singles(reader: &mut Reader<'_>, surveys: &[Survey], found: &[Vec<Episode>]) 
         }
     })?;
     let job = |mut side: Side<'_>| {
-        let length = side.follower.len() as f64;
+        let length = side.follower.cell() as f64;
         let cells = side.follower.take();
         let points: Vec<(f64, Complex)> = cells.iter().enumerate().map(|(i, z)| (i as f64 * length, *z)).collect();
         let beat = side.cycles + phase_slope(&points).unwrap_or(0.0) - side.episode.cycles;
@@ -199,7 +200,7 @@ fn singles(reader: &mut Reader<'_>, surveys: &[Survey], found: &[Vec<Episode>]) 
             kind,
             number: side.number,
             plateaus: vec![part(&side.episode.plateau)],
-            ramps: ramps.map(|ramp| ramp.as_ref().map(|(range, _)| part(range))),
+            ramps: ramps.map(|ramp| ramp.as_ref().map(|flank| part(&flank.range))),
             origin: middle(&side.episode.plateau),
             bases: [side.episode.cycles, beat],
             known: None,

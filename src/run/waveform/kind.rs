@@ -1,9 +1,8 @@
 //! Which kind of stimulation a channel holds, told by its spectrum and its means.
 
 use super::survey::Survey;
+use crate::dsp::line_spectrum::{LOBE, LineSpectrum, between};
 
-/// Half the width of a line in bins (a Hann window's main lobe, and one).
-const LOBE: usize = 3;
 /// A sideband's amplitude over the carrier's from which a modulation is meant and not a fault: a depth of 10 %.
 const SIDEBAND: f64 = 0.05;
 /// The weaker of two carriers over the stronger, amplitudes.
@@ -124,14 +123,19 @@ impl Pieces {
 
 /// The spectrum of a channel: mean power of Hann windows of `n` samples.
 pub(super) struct Look<'a> {
-    pub power: &'a [f64],
-    pub n: usize,
-    pub windows: f64,
+    power: &'a [f64],
+    n: usize,
+    windows: f64,
     /// The strongest line, where one stands out, cycles per sample.
-    pub line: Option<f64>,
+    line: Option<f64>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    pub fn new(spectrum: &'a LineSpectrum) -> Self {
+        let (power, n, windows) = (spectrum.power(), spectrum.window(), spectrum.windows());
+        Self { power, n, windows, line: spectrum.line() }
+    }
+
     fn bin(&self, cycles: f64) -> f64 {
         cycles * self.n as f64
     }
@@ -152,13 +156,6 @@ impl Look<'_> {
         (self.lobe(bin) / self.windows.max(1.0) * 32.0 / 3.0).sqrt() / self.n as f64
     }
 
-    /// Where a line whose largest bin is `at` lies: between bins by a parabola through the logarithms.
-    fn between(&self, at: usize) -> f64 {
-        let [a, b, c] = [at.wrapping_sub(1), at, at + 1].map(|k| self.power.get(k).map_or(f64::NAN, |p| p.ln()));
-        let shift = 0.5 * (a - c) / (a - 2.0 * b + c);
-        at as f64 + if shift.is_finite() { shift.clamp(-0.5, 0.5) } else { 0.0 }
-    }
-
     /// The strongest line beside the carrier, in bins: a peak, and not the carrier's own flank.
     fn neighbour(&self, carrier: f64) -> Option<f64> {
         let far = 2 * LOBE;
@@ -166,7 +163,7 @@ impl Look<'_> {
         let (from, to) = ((0.5 * carrier).ceil() as usize, ((1.5 * carrier) as usize).min(self.power.len() - 1));
         let peak = |k: &usize| self.power[*k] >= self.power[k - 1] && self.power[*k] >= self.power[k + 1];
         let beside = (from.max(LOBE)..to).filter(|k| k.abs_diff(at) >= far).filter(peak);
-        beside.max_by(|a, b| self.power[*a].total_cmp(&self.power[*b])).map(|best| self.between(best))
+        beside.max_by(|a, b| self.power[*a].total_cmp(&self.power[*b])).and_then(|best| between(self.power, best))
     }
 
     /// Kind, carrier and beat, both in cycles per sample.

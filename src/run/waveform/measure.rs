@@ -1,10 +1,11 @@
 //! Third pass: every plateau and ramp by harmonic least squares, and what is counted sample by sample.
 
 use super::Reader;
-use super::episodes::{Episode, Follower};
+use super::episodes::Episode;
 use super::survey::Survey;
 use crate::Result;
 use crate::dsp::fft::Complex;
+use crate::dsp::follow::{Flank, Follower};
 use crate::dsp::harmonics::{Sums, harmonics_below_nyquist, unwrap, wrap};
 use crate::dsp::lsq::Line;
 use std::f64::consts::TAU;
@@ -257,7 +258,7 @@ impl Work {
         };
         // how long a sine stays within a step of its top
         let stays = 2.0 * (2.0 * quantum / episode.level).min(1.0).sqrt() / (TAU * cycles);
-        let part = |ramp: &Option<(Range<i64>, f64)>| ramp.as_ref().map(|(range, _)| Part::new(range.clone(), cycles));
+        let part = |ramp: &Option<Flank>| ramp.as_ref().map(|flank| Part::new(flank.range.clone(), cycles));
         Self {
             plateau: Part::new(episode.plateau.clone(), cycles),
             ramp_up: part(&episode.ramp_up),
@@ -354,9 +355,9 @@ impl Work {
                 None => (edge, edge, Ramp { samples: 0.0, r2: nan }),
             }
         };
-        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.1), edges[0]);
-        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.1), edges[1]);
-        let length = self.blocks.len() as f64;
+        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.r2), edges[0]);
+        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.r2), edges[1]);
+        let length = self.blocks.cell() as f64;
         let cells: Vec<Complex> = self.blocks.take();
         let phases = unwrap(cells.iter().map(|z| z.arg()));
         let points = || phases.iter().enumerate().map(|(i, p)| (i as f64 * length, *p));

@@ -4,8 +4,8 @@
 //! (Lomnicki 1961, 10.1007/BF02613680), and the mean square of a block of n has variance 2σ⁴/n Σ ρ²: so what is told of the
 //! distribution and of stationarity counts what the samples are worth, and not how many they are.
 
-use super::survey::Spectrum;
 use crate::dsp::fft::{Complex, RealFft};
+use crate::dsp::line_spectrum::LineSpectrum;
 use crate::dsp::window::{Symmetry, Window};
 
 /// The spectrum is smoothed over bins until it is known to this share.
@@ -23,8 +23,7 @@ const TAIL: f64 = 8.0;
 /// Noise, while it is taken in and when it is measured.
 #[derive(Default)]
 pub(super) struct Noise {
-    spectrum: Option<Spectrum>,
-    window: usize,
+    spectrum: Option<LineSpectrum>,
     about: f64,
     quantum: f64,
     n: f64,
@@ -53,8 +52,7 @@ pub(super) struct Noise {
 impl Noise {
     pub fn new(window: usize, about: f64, quantum: f64) -> Self {
         Self {
-            spectrum: Some(Spectrum::new(window)),
-            window,
+            spectrum: Some(LineSpectrum::new(window)),
             about,
             quantum,
             most: (f64::NEG_INFINITY, 0.0),
@@ -133,13 +131,13 @@ impl Noise {
 
     /// The band, and the autocorrelation by lag.
     fn band(&mut self, rate: f64) -> Option<Vec<f64>> {
-        let spectrum = self.spectrum.as_ref().filter(|s| s.windows > 0.0);
+        let spectrum = self.spectrum.as_ref().filter(|s| s.windows() > 0.0);
         let nan = f64::NAN;
         let Some(spectrum) = spectrum else {
             (self.low_hz, self.high_hz, self.in_band, self.flatness) = (nan, nan, nan, nan);
             return None;
         };
-        let (power, k, n) = (&spectrum.power, spectrum.windows, self.window);
+        let (power, k, n) = (spectrum.power(), spectrum.windows(), spectrum.window());
         let hz = rate / n as f64;
         // the mean was taken from every window: the first bins know nothing
         let first = 2.min(power.len());

@@ -2,7 +2,7 @@
 //! carrier; then what belongs to each kind, over the plateaus.
 
 use super::Reader;
-use super::episodes::{CELL_SAMPLES, Episode, Grid, MOST_CELLS, ON, PAUSE_S};
+use super::episodes::{self, Envelope, Episode, ON};
 use super::kind::Kind;
 use super::level::Level;
 use super::measure::{Ramp, cut};
@@ -10,7 +10,7 @@ use super::noise::Noise;
 use super::survey::{self, Survey};
 use crate::Result;
 use crate::dsp::fft::Complex;
-use crate::dsp::lsq::Line;
+use crate::dsp::follow::{Flank, least_cell};
 use std::ops::Range;
 
 /// Cells of noise last this long, s: their size must be known to a few per cent.
@@ -94,9 +94,6 @@ impl Cells {
     }
 }
 
-/// A ramp's line through the cells: where it is zero, and how steep.
-type Slope = Option<Line>;
-
 /// Measures all channels of noise and direct current.
 pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Steady>> {
     let kinds: Vec<Option<Kind>> =
@@ -108,9 +105,8 @@ pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ste
     let mut works: Vec<Vec<Work>> = Vec::new();
     for (channel, episodes) in find(reader, &kinds)?.into_iter().enumerate() {
         let rate = reader.rate();
-        let work = |(number, (episode, ramps))| {
-            Work::new([channel, number], kinds[channel], episode, ramps, &surveys[channel], rate, n)
-        };
+        let work =
+            |(number, episode)| Work::new([channel, number], kinds[channel], episode, &surveys[channel], rate, n);
         works.push(episodes.into_iter().enumerate().map(work).collect());
     }
     reader.pass(&mut |segment, first, rows| {
@@ -124,19 +120,17 @@ pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ste
     Ok(works.into_iter().flatten().map(|w| w.finish(rate)).collect())
 }
 
-type Found = Vec<Vec<(Episode, [Slope; 2])>>;
-
-fn find(reader: &mut Reader<'_>, kinds: &[Option<Kind>]) -> Result<Found> {
+fn find(reader: &mut Reader<'_>, kinds: &[Option<Kind>]) -> Result<Vec<Vec<Episode>>> {
     let (rate, segments) = (reader.rate(), reader.segments().to_vec());
     let samples: u64 = segments.iter().map(|s| s.length).sum();
     let new = |kind: &Option<Kind>| {
         let noise = (*kind)? == Kind::Noise;
         let least = (if noise { NOISE_S } else { LEVEL_S } * rate).min(samples as f64 / CELLS);
-        let length = least.max(CELL_SAMPLES).max(samples as f64 / MOST_CELLS).ceil() as usize;
+        let length = least_cell(least, samples as f64).ceil() as usize;
         Some(Cells { noise, length, filled: 0, n: 0.0, sum: 0.0, cells: Vec::new() })
     };
     let mut cells: Vec<Option<Cells>> = kinds.iter().map(new).collect();
-    let mut sizes: Vec<Vec<(usize, Vec<Complex>)>> = vec![Vec::new(); kinds.len()];
+    let mut sizes: Vec<Envelope> = vec![Vec::new(); kinds.len()];
     let mut current = 0;
     reader.pass(&mut |segment, _, rows| {
         for (c, cells) in cells.iter_mut().enumerate() {
@@ -148,33 +142,11 @@ fn find(reader: &mut Reader<'_>, kinds: &[Option<Kind>]) -> Result<Found> {
         }
         current = segment;
     })?;
-    let mut found: Found = Vec::new();
+    let mut found = vec![Vec::new(); kinds.len()];
     for (c, cells) in cells.iter_mut().enumerate() {
-        let mut episodes = Vec::new();
-        if let Some(cells) = cells {
-            sizes[c].push((current, cells.take()));
-            let mut all: Vec<f64> = sizes[c].iter().flat_map(|(_, cells)| cells).map(|z| z.norm()).collect();
-            all.sort_by(f64::total_cmp);
-            let largest = all.get((all.len() * 98 / 100).min(all.len().saturating_sub(1))).copied().unwrap_or(0.0);
-            for (segment, values) in &sizes[c] {
-                let Some(start) = segments.get(*segment).map(|s| s.first.0) else { continue };
-                let grid = Grid { segment: *segment, start, cell: cells.length, cells: values, cycles: 0.0 };
-                for episode in grid.episodes(ON * largest, PAUSE_S * rate) {
-                    let line = |range: &Range<i64>| {
-                        let index = |sample: i64| ((sample - start) / cells.length as i64) as usize;
-                        let inside = index(range.start)..index(range.end);
-                        let centre = |i: usize| {
-                            start as f64 + i as f64 * cells.length as f64 + (cells.length as f64 - 1.0) / 2.0
-                        };
-                        Line::fit(inside.filter_map(|i| Some((centre(i), values.get(i)?.norm()))))
-                    };
-                    let slopes =
-                        [&episode.ramp_up, &episode.ramp_down].map(|r| r.as_ref().and_then(|(range, _)| line(range)));
-                    episodes.push((episode, slopes));
-                }
-            }
-        }
-        found.push(episodes);
+        let Some(cells) = cells else { continue };
+        sizes[c].push((current, cells.take()));
+        found[c] = episodes::within(&sizes[c], &segments, cells.length, 0.0, rate);
     }
     Ok(found)
 }
@@ -184,7 +156,6 @@ struct Work {
     place: [usize; 2],
     kind: Kind,
     episode: Episode,
-    ramps: [Slope; 2],
     noise: Option<Noise>,
     level: Option<Level>,
     n: f64,
@@ -202,24 +173,17 @@ struct Work {
 }
 
 impl Work {
-    fn new(
-        place: [usize; 2],
-        kind: Option<Kind>,
-        episode: Episode,
-        ramps: [Slope; 2],
-        survey: &Survey,
-        rate: f64,
-        n: usize,
-    ) -> Self {
+    fn new(place: [usize; 2], kind: Option<Kind>, episode: Episode, survey: &Survey, rate: f64, n: usize) -> Self {
         let length = (episode.plateau.end - episode.plateau.start) as f64;
         let kind = kind.unwrap_or(Kind::Dc);
         // a ramp's foot lies below the threshold, and has its charge
         let (on, slack) = (&episode.on, episode.cell as i64);
-        let foot = |slope: &Slope, edge: i64| match slope.map(|l| -l.intercept / l.slope) {
+        let foot = |ramp: &Option<Flank>, edge: i64| match ramp.as_ref().map(|r| -r.line.intercept / r.line.slope) {
             Some(zero) if (zero - edge as f64).abs() < (on.end - on.start) as f64 / 4.0 => zero.round() as i64,
             _ => edge,
         };
-        let reach = foot(&ramps[0], on.start).min(on.start) - slack..foot(&ramps[1], on.end).max(on.end) + slack;
+        let reach = foot(&episode.ramp_up, on.start).min(on.start) - slack
+            ..foot(&episode.ramp_down, on.end).max(on.end) + slack;
         let middle = (episode.plateau.start + episode.plateau.end) as f64 / 2.0;
         Self {
             noise: (kind == Kind::Noise).then(|| Noise::new(n, survey.mean(), survey.quantum)),
@@ -236,7 +200,6 @@ impl Work {
             place,
             kind,
             episode,
-            ramps,
         }
     }
 
@@ -285,15 +248,15 @@ impl Work {
         let (rms, mean) = ((self.squares / self.n).sqrt(), self.sum / self.n);
         let size = if self.noise.is_some() { rms } else { mean.abs() };
         let edges = self.edges.map_or([e.on.start as f64, e.on.end as f64], |[a, b]| [a as f64, b as f64 + 1.0]);
-        let meet = |slope: &Slope, r2: Option<f64>, edge: f64| match slope {
-            Some(line) if line.slope != 0.0 => {
+        let meet = |ramp: &Option<Flank>, edge: f64| match ramp {
+            Some(Flank { line, r2, .. }) if line.slope != 0.0 => {
                 let (zero, full) = (-line.intercept / line.slope, (size - line.intercept) / line.slope);
-                (zero, full, Ramp { samples: (full - zero).abs(), r2: r2.unwrap_or(nan) })
+                (zero, full, Ramp { samples: (full - zero).abs(), r2: *r2 })
             }
             _ => (edge, edge, Ramp { samples: 0.0, r2: nan }),
         };
-        let (start, full, ramp_up) = meet(&self.ramps[0], e.ramp_up.as_ref().map(|r| r.1), edges[0]);
-        let (end, last, ramp_down) = meet(&self.ramps[1], e.ramp_down.as_ref().map(|r| r.1), edges[1]);
+        let (start, full, ramp_up) = meet(&e.ramp_up, edges[0]);
+        let (end, last, ramp_down) = meet(&e.ramp_down, edges[1]);
         let (low, high) =
             self.blocks.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), b| (low.min(*b), high.max(*b)));
         let mut noise = self.noise;

@@ -4,8 +4,7 @@ use super::Reader;
 use super::columns;
 use super::kind::{self, Kind, Look, Pieces, Told};
 use crate::Result;
-use crate::dsp::fft::{Complex, RealFft};
-use crate::dsp::window::{Symmetry, Window};
+use crate::dsp::line_spectrum::LineSpectrum;
 use crate::signal::{Channel, Stream};
 use crate::table::Cell;
 
@@ -13,10 +12,6 @@ use crate::table::Cell;
 const LONGEST: usize = 1 << 18;
 /// The window is this long where the recording and memory allow it, s.
 const WINDOW_S: f64 = 8.0;
-/// Share of the alternating power that a line must hold to be a carrier.
-const CARRIER: f64 = 0.25;
-/// Half the width of a line in bins (a Hann window's main lobe, and one).
-const LOBE: usize = 3;
 
 /// What a channel looks like as a whole.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +91,7 @@ pub(super) fn look(reader: &mut Reader<'_>, told: Told) -> Result<Vec<Survey>> {
     let (channels, rate) = (reader.channels(), reader.rate());
     let n = window(reader);
     let mut surveys = vec![Survey { quantum: f64::INFINITY, ..Survey::default() }; channels];
-    let mut spectra: Vec<Spectrum> = (0..channels).map(|_| Spectrum::new(n)).collect();
+    let mut spectra: Vec<LineSpectrum> = (0..channels).map(|_| LineSpectrum::new(n)).collect();
     let mut pieces = vec![Pieces::new(rate); channels];
     let mut before = vec![f64::NAN; channels];
     let mut segment_before = usize::MAX;
@@ -112,77 +107,7 @@ pub(super) fn look(reader: &mut Reader<'_>, told: Told) -> Result<Vec<Survey>> {
         segment_before = segment;
     })?;
     for ((survey, spectrum), pieces) in surveys.iter_mut().zip(&spectra).zip(&pieces) {
-        let line = spectrum.line();
-        let look = Look { power: &spectrum.power, n, windows: spectrum.windows, line };
-        kind::decide(survey, &look, pieces, told, rate);
+        kind::decide(survey, &Look::new(spectrum), pieces, told, rate);
     }
     Ok(surveys)
-}
-
-/// The mean power spectrum of successive Hann windows.
-pub(super) struct Spectrum {
-    fft: RealFft,
-    window: Vec<f64>,
-    buffer: Vec<f64>,
-    tapered: Vec<f64>,
-    bins: Vec<Complex>,
-    /// Sum over the windows.
-    pub power: Vec<f64>,
-    /// Windows.
-    pub windows: f64,
-}
-
-impl Spectrum {
-    pub fn new(n: usize) -> Self {
-        let fft = RealFft::new(n);
-        let bins = fft.bins();
-        Self {
-            fft,
-            window: Window::Hann.samples(n, Symmetry::Periodic),
-            buffer: Vec::with_capacity(n),
-            tapered: vec![0.0; n],
-            bins: vec![Complex::default(); bins],
-            power: vec![0.0; bins],
-            windows: 0.0,
-        }
-    }
-
-    pub fn restart(&mut self) {
-        self.buffer.clear();
-    }
-
-    pub fn add(&mut self, mut x: &[f64]) {
-        while !x.is_empty() {
-            let n = x.len().min(self.window.len() - self.buffer.len());
-            self.buffer.extend_from_slice(&x[..n]);
-            x = &x[n..];
-            if self.buffer.len() == self.window.len() {
-                let mean = self.buffer.iter().sum::<f64>() / self.buffer.len() as f64;
-                for ((t, x), w) in self.tapered.iter_mut().zip(&self.buffer).zip(&self.window) {
-                    *t = (x - mean) * w;
-                }
-                self.buffer.clear();
-                if mean.is_finite() {
-                    self.fft.forward(&self.tapered, &mut self.bins);
-                    self.windows += 1.0;
-                    self.power.iter_mut().zip(&self.bins).for_each(|(p, z)| *p += z.norm_sqr());
-                }
-            }
-        }
-    }
-
-    /// The strongest line, cycles per sample, between bins by a parabola through the logarithms.
-    fn line(&self) -> Option<f64> {
-        let all: f64 = self.power.iter().skip(2).sum();
-        let (at, peak) = self.power.iter().enumerate().skip(2).max_by(|a, b| a.1.total_cmp(b.1))?;
-        let lobe: f64 = self.power[at.saturating_sub(LOBE).max(2)..(at + LOBE + 1).min(self.power.len())].iter().sum();
-        if !(*peak > 0.0 && lobe >= CARRIER * all) {
-            return None;
-        }
-        let around = [at.checked_sub(1)?, at, at + 1].map(|k| self.power.get(k).map_or(f64::NEG_INFINITY, |p| p.ln()));
-        let [a, b, c] = around;
-        let shift = 0.5 * (a - c) / (a - 2.0 * b + c);
-        let shift = if shift.is_finite() { shift.clamp(-0.5, 0.5) } else { 0.0 };
-        Some((at as f64 + shift) / self.window.len() as f64)
-    }
 }

@@ -1,0 +1,135 @@
+//! The Stage: takes the artefact away, sample by sample, without looking ahead.
+
+use super::model::{Learnt, Piece};
+use crate::dsp::normal::{Carriers, Column, TILE, evaluate};
+use crate::flow::Stage;
+use crate::signal::{Block, LANES, Lanes, StreamInfo};
+use std::ops::Range;
+
+/// One episode, ready to be taken away.
+struct Part {
+    on: Range<i64>,
+    carriers: Carriers,
+    pieces: Vec<Piece>,
+    /// By knot, group and column.
+    knots: Vec<Vec<Vec<Lanes>>>,
+}
+
+/// Subtracts.
+pub(super) struct Subtract {
+    parts: Vec<Part>,
+    columns: Vec<Column>,
+    later: [Lanes; TILE],
+    sooner: [Lanes; TILE],
+    shares: [f64; TILE],
+    /// Segment and sample that follow the last block.
+    end: (u32, i64),
+    output: StreamInfo,
+}
+
+impl Subtract {
+    /// For the channels of `input`; channels without coefficients pass as they are.
+    pub fn new(input: &StreamInfo, learnt: &Learnt) -> Self {
+        let groups = input.channels.len().div_ceil(LANES);
+        let parts: Vec<Part> = learnt
+            .episodes
+            .iter()
+            .map(|part| {
+                let carriers = Carriers::new(&part.lines);
+                let n_knots = part.knots.values().map(Vec::len).max().unwrap_or(0);
+                let mut knots = vec![vec![vec![[0.0; LANES]; carriers.width()]; groups]; n_knots];
+                for (c, channel) in input.channels.iter().enumerate() {
+                    for (own, knot) in part.knots.get(&channel.name).into_iter().flatten().zip(&mut knots) {
+                        for (w, value) in knot[c / LANES].iter_mut().zip(own) {
+                            w[c % LANES] = *value;
+                        }
+                    }
+                }
+                let fits = |p: &&Piece| p.to > p.from && p.after < n_knots && p.before.is_none_or(|b| b < n_knots);
+                let pieces: Vec<Piece> = part.pieces.iter().filter(fits).cloned().collect();
+                let on = pieces.first().map_or(0, |p| p.from)..pieces.last().map_or(0, |p| p.to);
+                Part { on, carriers, pieces, knots }
+            })
+            .collect();
+        let width = parts.iter().map(|p| p.carriers.width()).max().unwrap_or(0);
+        Self {
+            parts,
+            columns: vec![[0.0; TILE]; width],
+            later: [[0.0; LANES]; TILE],
+            sooner: [[0.0; LANES]; TILE],
+            shares: [0.0; TILE],
+            end: (0, 0),
+            output: input.clone(),
+        }
+    }
+}
+
+impl Stage for Subtract {
+    fn output(&self) -> &StreamInfo {
+        &self.output
+    }
+
+    fn lookahead(&self) -> u64 {
+        0
+    }
+
+    fn push(&mut self, input: &Block, out: &mut Block) {
+        out.copy_from(input, 0, input.len(), 0);
+        self.end = (out.segment(), out.end());
+        let (first, end) = (out.first(), out.end());
+        let from = self.parts.partition_point(|p| p.on.end <= first);
+        for part in self.parts[from..].iter_mut().take_while(|p| p.on.start < end) {
+            let from = part.pieces.partition_point(|p| p.to <= first);
+            for piece in part.pieces[from..].iter().take_while(|p| p.from < end) {
+                let mut at = piece.from.max(first);
+                let stop = piece.to.min(end);
+                while at < stop {
+                    let n = ((stop - at) as usize).min(TILE);
+                    part.carriers.fill(at, n, &mut self.columns);
+                    let columns = &self.columns[..part.carriers.width()];
+                    self.shares[..n].iter_mut().enumerate().for_each(|(i, s)| *s = piece.share(at + i as i64));
+                    let place = (at - first) as usize;
+                    for g in 0..out.groups() {
+                        let x = &mut out.group_mut(g)[place..place + n];
+                        let later = &mut self.later[..n];
+                        evaluate(columns, &part.knots[piece.after][g], later);
+                        if let Some(before) = piece.before {
+                            let sooner = &mut self.sooner[..n];
+                            evaluate(columns, &part.knots[before][g], sooner);
+                            for ((a, b), s) in later.iter_mut().zip(sooner).zip(&self.shares) {
+                                a.iter_mut().zip(b).for_each(|(a, b)| *a = *b + s * (*a - *b));
+                            }
+                        } else {
+                            for (a, s) in later.iter_mut().zip(&self.shares) {
+                                a.iter_mut().for_each(|a| *a *= s);
+                            }
+                        }
+                        for (x, a) in x.iter_mut().zip(later) {
+                            x.iter_mut().zip(a).for_each(|(x, a)| *x -= *a);
+                        }
+                    }
+                    at += n as i64;
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Block) {
+        out.start(self.end.0, self.end.1, 0);
+    }
+
+    fn reset(&mut self) {
+        self.end = (0, 0);
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let knots =
+            self.parts.iter().flat_map(|p| &p.knots).flatten().map(|k| size_of_val(k.as_slice())).sum::<usize>();
+        (knots + size_of_val(self.columns.as_slice())) as u64
+    }
+
+    fn notes(&self) -> String {
+        let harmonics = self.parts.iter().map(|p| p.carriers.width() / 2).max().unwrap_or(0);
+        format!("{} episodes, up to {harmonics} harmonics", self.parts.len())
+    }
+}

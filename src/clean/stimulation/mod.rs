@@ -1,0 +1,343 @@
+//! Stimulation found in a stream: when it was on, how fast it swung, and where it started, stopped and jumped, to the sample.
+//!
+//! Three passes. `survey` looks at 32 windows spread over the recording for a line that many channels share. Then one channel is
+//! followed: the stimulator's copy where there is one, else the channel with the largest line that is not clipped
+//! ([`crate::dsp::follow`]: complex demodulation by whole cycles). `edges` reads the samples around every sudden start, end and
+//! jump of the phase once more.
+//!
+//! **What counts as stimulation.** The envelope is on above 5 % of its largest value and above four times the background (the median
+//! step from one cell to the next). A stretch is stimulation when its level is at least eight times the background and four times the
+//! median envelope where nothing is on, and its phase keeps time: the coherence |Σ z(t+τ) z*(t)| / Σ |z(t+τ)| |z(t)| at τ = 1 s (half
+//! the stretch, where that is shorter) is at least 0.97. Alpha of the brain loses its phase within a second. Lines within 0.7 Hz of 50 or 60 Hz and their multiples are taken for the
+//! mains unless `frequency_hz` names them.
+//!
+//! A step of the phase that stands eight times above its own scatter, while the envelope stays, is a lost or doubled sample, or a
+//! stimulator that restarted: the episode is split there. Two stimulators beat; their frequencies must be told (`also_hz`) where
+//! they are about equally strong: then neither the beat's nodes nor its phase split an episode.
+
+mod edges;
+mod survey;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::dsp::fft::Complex;
+use crate::dsp::follow::{Flank, Follower, Grid, Stretch, cell_len};
+use crate::dsp::harmonics::{phase_slope, wrap};
+use crate::flow::Replay;
+use crate::signal::{Block, Episode, Stimulation};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::f64::consts::TAU;
+use std::ops::Range;
+use survey::Carrier;
+
+/// On above this share of the largest envelope, and this many times the background.
+const ON: f64 = 0.05;
+const ON_BACKGROUND: f64 = 4.0;
+/// A stretch's level is at least this many times the background.
+const CLEAR: f64 = 8.0;
+/// And at least this many times the median envelope of all that is not on.
+const ABOVE_REST: f64 = 4.0;
+/// Coherence over a second that no rhythm of the brain has.
+const COHERENT: f64 = 0.97;
+/// Shortest pause that ends an episode, s.
+const PAUSE_S: f64 = 0.25;
+/// A step of the phase: times its scatter, and at least this, radians.
+const STEP: f64 = 8.0;
+const LEAST_STEP: f64 = 2e-3;
+/// Cells on either side of a step.
+const SIDE: usize = 4;
+
+/// How stimulation is looked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Find {
+    /// Nominal frequency, Hz; without it the strongest line that many channels share. Above half the rate its alias is looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<f64>,
+    /// Further stimulators that were on at the same time, Hz.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_hz: Vec<f64>,
+    /// The channel to follow; without it a copy of the stimulation, else the channel where the artefact is largest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// The alias of `hz` that stands in samples at `rate`, cycles per sample, 0…0.5.
+pub fn fold(hz: f64, rate: f64) -> f64 {
+    let cycles = hz / rate;
+    (cycles - cycles.round()).abs()
+}
+
+/// Finds the stimulation in a stream, which it reads two to four times.
+///
+/// # Errors
+/// When there is none, or the frequency that was told cannot be seen at this rate; when the stream fails.
+pub fn find(stream: &mut dyn Replay, wanted: &Find) -> Result<Stimulation> {
+    let carriers = survey::look(stream, wanted)?;
+    let rate = stream.info().rate_hz();
+    let mut looked = Vec::new();
+    for carrier in &carriers {
+        let found = follow(stream, carrier, wanted)?;
+        if !found.is_empty() {
+            return Ok(Stimulation { episodes: edges::settle(stream, carrier.channel, found)? });
+        }
+        let hz = wanted.frequency_hz.unwrap_or(carrier.cycles * rate);
+        looked.push(format!("{} Hz in {}", (hz * 1e3).round() / 1e3, stream.info().channels[carrier.channel].name));
+    }
+    let tried = match looked.as_slice() {
+        [] => "no line stands out of the spectrum of any channel".to_owned(),
+        all => format!("what there is at {} does not stand clear of the background or keeps no time", all.join(", ")),
+    };
+    Err(Error::data(format!("no stimulation was found: {tried}")).with_hint(
+        "tell stimulation.frequency_hz where you know it (and also_hz, for two stimulators); the mains are never taken for it",
+    ))
+}
+
+/// The segments in the stream's own samples.
+fn segments(stream: &dyn Replay) -> Vec<Range<i64>> {
+    let clock = stream.info().clock;
+    let own = |s: &crate::signal::Segment| clock.first_sample_from(s.first)..clock.first_sample_from(s.end());
+    stream.segments().iter().map(own).collect()
+}
+
+/// A start or an end of stimulation.
+#[derive(Debug, Clone, PartialEq)]
+enum Edge {
+    /// Where the envelope leaves zero and where it is full, samples with a fraction.
+    Known(f64, f64),
+    /// Somewhere in these samples; to be found.
+    Sudden(Range<i64>),
+}
+
+/// An episode before its edges are known to the sample.
+#[derive(Debug, Clone)]
+struct Draft {
+    segment: usize,
+    bounds: Range<i64>,
+    cell: usize,
+    start: Edge,
+    end: Edge,
+    /// Samples that hold a jump of the phase each.
+    jumps: Vec<Range<i64>>,
+    /// The envelope: centre in samples, phasor against `basis` cycles per sample.
+    cells: Vec<(f64, Complex)>,
+    basis: f64,
+    channel: String,
+}
+
+/// Follows one channel and tells what is stimulation in it.
+fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<Vec<Draft>> {
+    let (rate, segments) = (stream.info().rate_hz(), segments(stream));
+    let samples: i64 = segments.iter().map(|s| s.end - s.start).sum();
+    let mut follower = Follower::new(carrier.cycles, cell_len(carrier.cycles, None, rate, samples as f64));
+    let mut envelopes: Vec<Vec<Complex>> = vec![Vec::new(); segments.len()];
+    each_row(stream, carrier.channel, &mut |segment, first, row| {
+        if first == segments[segment].start {
+            follower.take();
+        }
+        follower.push(first, row);
+        envelopes[segment].append(&mut follower.cells);
+    })?;
+    let cell = follower.cell();
+    let single = wanted.also_hz.is_empty();
+    // a beat is not background: it steps from cell to cell
+    let background = if single { background(&envelopes) } else { 0.0 };
+    let mut sizes: Vec<f64> = envelopes.iter().flatten().map(|z| z.norm()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let Some(&largest) = sizes.get(sizes.len().saturating_sub(1 + (sizes.len() / 50).min(4))) else {
+        return Ok(Vec::new());
+    };
+    let threshold = (ON * largest).max(ON_BACKGROUND * background);
+    let beat = wanted.also_hz.iter().map(|hz| (fold(*hz, rate) - carrier.cycles).abs() * rate);
+    let pause = beat.clone().fold(PAUSE_S, |p, b| p.max(1.0 / b.max(1e-3)));
+    let grid = |segment: usize| Grid {
+        start: segments[segment].start,
+        cell,
+        cells: &envelopes[segment],
+        cycles: carrier.cycles,
+    };
+    let runs: Vec<(usize, Stretch, Range<usize>)> = (0..envelopes.len())
+        .flat_map(|segment| grid(segment).stretches(threshold, pause * rate).into_iter().map(move |s| (segment, s)))
+        .map(|(segment, stretch)| {
+            let index = |s: i64| ((s - segments[segment].start).max(0) as usize / cell).min(envelopes[segment].len());
+            let run = index(stretch.on.start)..index(stretch.on.end);
+            (segment, stretch, run)
+        })
+        .collect();
+    let on = &|segment: usize, i: usize| runs.iter().any(|(s, _, run)| *s == segment && run.contains(&i));
+    let mut rest: Vec<f64> = (0..envelopes.len())
+        .flat_map(|s| envelopes[s].iter().enumerate().filter(move |(i, _)| !on(s, *i)).map(|(_, z)| z.norm()))
+        .collect();
+    let rest = if rest.is_empty() { 0.0 } else { crate::dsp::stats::median(&mut rest) };
+    let least = (CLEAR * background).max(ABOVE_REST * rest);
+    let lag = (rate / cell as f64).round().max(1.0) as usize;
+    let keeps = |(segment, stretch, run): &&(usize, Stretch, Range<usize>)| {
+        let steady = || coherence(&envelopes[*segment][run.clone()], lag) >= COHERENT;
+        stretch.level > 0.0 && stretch.level >= least && (!single || steady())
+    };
+    let channel = &stream.info().channels[carrier.channel].name;
+    let found = runs.iter().filter(keeps).map(|(segment, stretch, _)| {
+        let draft = draft(&grid(*segment), stretch, &segments[*segment], single);
+        Draft { segment: *segment, channel: channel.clone(), ..draft }
+    });
+    Ok(found.collect())
+}
+
+/// Hands one channel's samples over, block by block: segment, first sample, row.
+fn each_row(stream: &mut dyn Replay, channel: usize, take: &mut dyn FnMut(usize, i64, &[f64])) -> Result<()> {
+    let known = stream.segments().len();
+    stream.rewind()?;
+    let mut block = Block::for_stream(stream.info());
+    let mut row = Vec::with_capacity(block.capacity());
+    while stream.next(&mut block)? {
+        row.clear();
+        row.extend((0..block.len()).map(|s| block.get(channel, s)));
+        let segment = block.segment() as usize;
+        if segment < known {
+            take(segment, block.first(), &row);
+        }
+    }
+    Ok(())
+}
+
+/// The median step of the envelope from cell to cell, a steady turn left out.
+fn background(envelopes: &[Vec<Complex>]) -> f64 {
+    let pairs = || envelopes.iter().flat_map(|cells| cells.windows(2));
+    let turn: Complex = pairs().map(|p| p[1] * p[0].conj()).sum();
+    let turn = if turn.norm() > 0.0 { turn / turn.norm() } else { Complex::new(1.0, 0.0) };
+    let mut steps: Vec<f64> = pairs().map(|p| (p[1] - p[0] * turn).norm()).collect();
+    if steps.is_empty() { 0.0 } else { crate::dsp::stats::median(&mut steps) }
+}
+
+/// How well the phase keeps time over `lag` cells (at most half of them), a steady turn left out.
+fn coherence(cells: &[Complex], lag: usize) -> f64 {
+    let lag = lag.min(cells.len() / 2).max(1);
+    let (mut sum, mut all) = (Complex::default(), 0.0);
+    for (a, b) in cells.iter().zip(cells.iter().skip(lag)) {
+        sum += b * a.conj();
+        all += b.norm() * a.norm();
+    }
+    if all > 0.0 { sum.norm() / all } else { 0.0 }
+}
+
+fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool) -> Draft {
+    let width = grid.cell as i64;
+    let index = |sample: i64| ((sample - grid.start) / width).max(0) as usize;
+    let size = |i: usize| grid.cells.get(i).map_or(0.0, |z| z.norm());
+    let run = index(stretch.on.start)..index(stretch.on.end);
+    let whole = |i: usize| size(i) >= 0.97 * stretch.level;
+    let ramp = |Flank { line, .. }: &Flank| {
+        let (foot, full) = (-line.intercept / line.slope, (stretch.level - line.intercept) / line.slope);
+        (foot.is_finite() && full.is_finite()).then_some((foot, full))
+    };
+    let (low, high) = (segment.start as f64, segment.end as f64);
+    let start = match stretch.ramp_up.as_ref().and_then(ramp) {
+        Some((foot, full)) => Edge::Known(foot.max(low), full.max(low)),
+        None if run.start == 0 && whole(0) => Edge::Known(low - 0.5, low - 0.5),
+        None => {
+            let first = run.clone().find(|&i| whole(i)).unwrap_or(run.start);
+            Edge::Sudden((grid.sample(run.start) - width).max(segment.start)..grid.sample(first + 1))
+        }
+    };
+    let last = grid.cells.len() - 1;
+    let end = match stretch.ramp_down.as_ref().and_then(ramp) {
+        Some((foot, full)) => Edge::Known(foot.min(high), full.min(high)),
+        None if run.end == grid.cells.len() && whole(last) => Edge::Known(high - 0.5, high - 0.5),
+        None => {
+            let first = run.clone().rev().find(|&i| whole(i)).unwrap_or(run.end.saturating_sub(1));
+            Edge::Sudden(grid.sample(first)..(grid.sample(run.end) + width).min(segment.end))
+        }
+    };
+    let inside = |i: &usize| grid.sample(*i) >= stretch.plateau.start && grid.sample(i + 1) <= stretch.plateau.end;
+    let cells: Vec<(f64, Complex)> = run.filter(inside).map(|i| (grid.centre(i), grid.cells[i])).collect();
+    let jumps = if single { jumps(&cells, stretch.level) } else { Vec::new() };
+    let span = |i: usize| {
+        let (a, b) = (cells[i].0, cells[i].0);
+        let reach = 1.5 * grid.cell as f64;
+        ((a - reach).floor() as i64).max(segment.start)..((b + reach).ceil() as i64).min(segment.end)
+    };
+    Draft {
+        segment: 0,
+        bounds: segment.clone(),
+        cell: grid.cell,
+        start,
+        end,
+        jumps: jumps.into_iter().map(span).collect(),
+        cells,
+        basis: grid.cycles,
+        channel: String::new(),
+    }
+}
+
+/// The cells in which the phase jumps while the envelope stays.
+fn jumps(cells: &[(f64, Complex)], level: f64) -> Vec<usize> {
+    if cells.len() < 4 * SIDE {
+        return Vec::new();
+    }
+    // the phase after a cell against the phase before it, both without the cell: a steady turn is taken out by its median
+    let mean = |range: Range<usize>| cells[range].iter().map(|c| c.1).sum::<Complex>();
+    let at = SIDE..cells.len() - SIDE;
+    let raw: Vec<f64> = at.clone().map(|i| (mean(i + 1..i + 1 + SIDE) * mean(i - SIDE..i).conj()).arg()).collect();
+    let middle = crate::dsp::stats::median(&mut raw.clone());
+    let steps: Vec<f64> = raw.iter().map(|s| wrap(s - middle)).collect();
+    let scatter = 1.4826 * crate::dsp::stats::median(&mut steps.iter().map(|s| s.abs()).collect::<Vec<f64>>());
+    let bound = (STEP * scatter).max(LEAST_STEP);
+    let mut found: Vec<usize> = Vec::new();
+    let mut k = 0;
+    while k < steps.len() {
+        if steps[k].abs() <= bound {
+            k += 1;
+            continue;
+        }
+        let end = (k + 2 * SIDE).min(steps.len());
+        let best = (k..end).max_by(|&a, &b| steps[a].abs().total_cmp(&steps[b].abs())).unwrap_or(k);
+        let i = best + SIDE;
+        let stays = |j: usize| (0.8..1.25).contains(&(cells[j].1.norm() / level));
+        if (i - SIDE..i).chain(i + 1..=i + SIDE).all(stays) {
+            found.push(i);
+        }
+        k = best + 2 * SIDE;
+    }
+    found
+}
+
+/// The episodes of a draft whose edges and jumps are known: start (foot, full), end (foot, full), first samples after the jumps.
+fn episodes(draft: &Draft, start: (f64, f64), end: (f64, f64), jumps: &[i64]) -> Vec<Episode> {
+    let sample = |x: f64| (x.ceil() as i64).clamp(draft.bounds.start, draft.bounds.end);
+    let (on, plateau) = (sample(start.0)..sample(end.0 + 1e-6), sample(start.1)..sample(end.1 + 1e-6));
+    let mut cuts = vec![on.start];
+    cuts.extend(jumps.iter().filter(|j| plateau.contains(j) && **j > on.start));
+    cuts.push(on.end);
+    let whole = line(&draft.cells, draft.basis);
+    cuts.windows(2)
+        .filter(|c| c[1] > c[0])
+        .map(|c| {
+            let own = c[0]..c[1];
+            let flat = plateau.start.clamp(own.start, own.end)..plateau.end.clamp(own.start, own.end);
+            let half = draft.cell as f64 / 2.0;
+            let mine = |t: f64| t - half >= flat.start as f64 - 0.6 && t + half <= flat.end as f64 + 0.6;
+            let cells: Vec<(f64, Complex)> = draft.cells.iter().filter(|c| mine(c.0)).copied().collect();
+            let (cycles, phase) = line(&cells, draft.basis).or(whole).unwrap_or((draft.basis, 0.0));
+            let mut sizes: Vec<f64> = cells.iter().map(|c| c.1.norm()).collect();
+            let all = || draft.cells.iter().map(|c| c.1.norm()).collect();
+            let mut sizes: Vec<f64> = if sizes.is_empty() { all() } else { std::mem::take(&mut sizes) };
+            Episode {
+                segment: draft.segment,
+                on: own,
+                plateau: flat,
+                cycles,
+                phase: wrap(phase),
+                amplitude: if sizes.is_empty() { 0.0 } else { crate::dsp::stats::median(&mut sizes) },
+                channel: draft.channel.clone(),
+            }
+        })
+        .collect()
+}
+
+/// Frequency, and phase at sample 0, of a straight line through the phases. `None` with fewer than two cells.
+fn line(cells: &[(f64, Complex)], basis: f64) -> Option<(f64, f64)> {
+    let drift = phase_slope(cells)?;
+    let rest: Complex = cells.iter().map(|(t, z)| z * Complex::from_polar(1.0, -(TAU * (drift * t).fract()))).sum();
+    Some((basis + drift, rest.arg()))
+}

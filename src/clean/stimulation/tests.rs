@@ -1,0 +1,232 @@
+//! A made-up stream with known edges.
+
+use super::*;
+use crate::signal::{Channel, ChannelKind, Segment, StreamInfo};
+use crate::unit::{Clock, Rate, Tick, Unit};
+
+/// Rows behind the [`Replay`] door.
+pub(crate) struct Rows {
+    info: StreamInfo,
+    segments: Vec<Segment>,
+    rows: Vec<Vec<f64>>,
+    at: usize,
+}
+
+impl Rows {
+    pub(crate) fn new(rate: f64, rows: Vec<Vec<f64>>, lengths: &[usize]) -> Self {
+        let channels = (0..rows.len()).map(|c| Channel::new(format!("E{}", c + 1), ChannelKind::Eeg, Unit::Microvolt));
+        let clock = Clock::stored(Rate::from_hz(rate).unwrap());
+        let info = StreamInfo { clock, channels: channels.collect(), max_block: 777 };
+        let mut first = 0;
+        let segments = lengths.iter().map(|&length| {
+            let segment = Segment { first: Tick(first), length: length as u64, start_s: first as f64 / rate };
+            first += length as i64;
+            segment
+        });
+        Self { info, segments: segments.collect(), rows, at: 0 }
+    }
+
+    pub(crate) fn whole(rate: f64, rows: Vec<Vec<f64>>) -> Self {
+        let length = rows[0].len();
+        Self::new(rate, rows, &[length])
+    }
+
+    pub(crate) fn info_mut(&mut self) -> &mut StreamInfo {
+        &mut self.info
+    }
+}
+
+impl Replay for Rows {
+    fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    fn events(&self) -> &[crate::signal::Event] {
+        &[]
+    }
+
+    fn event_names(&self) -> &[String] {
+        &[]
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.at = 0;
+        Ok(())
+    }
+
+    fn next(&mut self, out: &mut Block) -> Result<bool> {
+        let at = self.segments.iter().position(|s| (s.first.0..s.end().0).contains(&(self.at as i64)));
+        let Some(segment) = at else { return Ok(false) };
+        let n = (self.segments[segment].end().0 as usize - self.at).min(self.info.max_block);
+        out.start(segment as u32, self.at as i64, n);
+        for (c, row) in self.rows.iter().enumerate() {
+            row[self.at..self.at + n].iter().enumerate().for_each(|(i, v)| out.set(c, i, *v));
+        }
+        self.at += n;
+        Ok(true)
+    }
+}
+
+/// SplitMix64 and Box–Muller.
+pub(crate) struct Noise(pub u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(crate) fn normal(&mut self) -> f64 {
+        let (a, b) = (1.0 - self.uniform(), self.uniform());
+        (-2.0 * a.ln()).sqrt() * (TAU * b).cos()
+    }
+}
+
+/// Brown-ish noise and an alpha rhythm that loses its phase within a second, µV.
+pub(crate) fn brain(n: usize, rate: f64, alpha: f64, seed: u64) -> Vec<f64> {
+    let mut noise = Noise(seed);
+    let (mut slow, mut mid, mut phase) = (0.0, 0.0, 0.0);
+    (0..n)
+        .map(|i| {
+            let w = noise.normal();
+            slow = 0.998 * slow + 0.5 * w;
+            mid = 0.9 * mid + w;
+            phase += TAU * 9.6 / rate + 0.03 * (1000.0 / rate).sqrt() * noise.normal();
+            let spindle = 1.0 + 0.5 * (TAU * 0.1 * i as f64 / rate).sin();
+            slow + mid + w + alpha * spindle * phase.sin()
+        })
+        .collect()
+}
+
+/// A stimulator: `share(n)` of 10 mV at `hz`, two harmonics.
+pub(crate) fn stimulator(hz: f64, rate: f64, share: impl Fn(usize) -> f64, n: usize) -> Vec<f64> {
+    let wave = |i: usize| {
+        let phase = TAU * (hz / rate * i as f64).fract() + 0.7;
+        phase.sin() + 0.003 * (2.0 * phase + 0.6).sin() + 0.002 * (3.0 * phase + 0.9).sin()
+    };
+    (0..n).map(|i| 1e4 * share(i) * wave(i)).collect()
+}
+
+pub(crate) fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+fn found(rate: f64, row: Vec<f64>, wanted: &Find) -> Vec<Episode> {
+    find(&mut Rows::whole(rate, vec![row]), wanted).unwrap().episodes
+}
+
+#[test]
+fn a_plateau_between_ramps() {
+    let (rate, n) = (1000.0, 90_000);
+    let share = |i: usize| {
+        let t = i as f64;
+        ((t - 20_000.0) / 10_000.0).min((80_000.0 - t) / 5_000.0).clamp(0.0, 1.0)
+    };
+    let x = sum(&brain(n, rate, 5.0, 1), &stimulator(10.00012, rate, share, n));
+    let all = found(rate, x, &Find::default());
+    assert_eq!(all.len(), 1, "{all:?}");
+    let e = &all[0];
+    for (at, want) in [(e.on.start, 20_000), (e.plateau.start, 30_000), (e.plateau.end, 75_000), (e.on.end, 80_000)] {
+        assert!((at - want).abs() < 30, "{at}, not {want}");
+    }
+    assert!((e.cycles * rate - 10.00012).abs() < 1e-5, "{}", e.cycles * rate);
+    assert!((e.amplitude / 1e4 - 1.0).abs() < 1e-3);
+    assert!(wrap(e.phase - (0.7 - TAU / 4.0)).abs() < 2e-3, "{}", e.phase);
+}
+
+#[test]
+fn bursts_without_ramps_are_found_to_the_sample() {
+    let (rate, n) = (1000.0, 60_000);
+    let bursts = [(5_013, 6_013), (8_000, 11_000), (20_507, 28_507), (40_000, 41_000), (55_000, 60_000)];
+    let share = |i: usize| f64::from(u8::from(bursts.iter().any(|b| (b.0..b.1).contains(&i))));
+    let x = sum(&brain(n, rate, 5.0, 2), &stimulator(10.00012, rate, share, n));
+    let all = found(rate, x, &Find { frequency_hz: Some(10.0), ..Find::default() });
+    let on: Vec<(i64, i64)> = all.iter().map(|e| (e.on.start, e.on.end)).collect();
+    assert_eq!(on.len(), bursts.len(), "{on:?}");
+    for ((a, b), (c, d)) in on.iter().zip(bursts) {
+        assert!((a - c as i64).abs() <= 1 && (b - d as i64).abs() <= 1, "{a}…{b}, not {c}…{d}");
+    }
+}
+
+#[test]
+fn lost_and_doubled_samples_split() {
+    let (rate, n) = (1000.0, 120_000);
+    let mut wave = stimulator(10.00012, rate, |_| 1.0, n + 600);
+    wave.drain(40_010..40_522);
+    let twice = wave[90_003];
+    wave.insert(90_003, twice);
+    let x = sum(&brain(n, rate, 5.0, 3), &wave);
+    let all = found(rate, x, &Find::default());
+    let on: Vec<(i64, i64)> = all.iter().map(|e| (e.on.start, e.on.end)).collect();
+    assert_eq!(on.len(), 3, "{on:?}");
+    assert_eq!((on[0].0, on[2].1), (0, n as i64));
+    assert!((on[1].0 - 40_010).abs() <= 1 && (on[2].0 - 90_004).abs() <= 2, "{on:?}");
+    assert!(on[0].1 == on[1].0 && on[1].1 == on[2].0);
+}
+
+#[test]
+fn a_clock_that_drifts_does_not_split() {
+    let (rate, n) = (1000.0, 120_000);
+    let wave: Vec<f64> = (0..n)
+        .map(|i| {
+            let t = i as f64 / rate;
+            // 0 to 20 ppm over the record
+            1e4 * (TAU * 10.0 * (t + 20e-6 * t * t / 240.0)).sin()
+        })
+        .collect();
+    assert_eq!(found(rate, sum(&brain(n, rate, 5.0, 4), &wave), &Find::default()).len(), 1);
+}
+
+#[test]
+fn two_stimulators_beat_and_do_not_split() {
+    let (rate, n) = (1000.0, 120_000);
+    let pair = sum(&stimulator(10.0, rate, |_| 1.0, n), &stimulator(10.05, rate, |_| 1.0, n));
+    let told = Find { frequency_hz: Some(10.0), also_hz: vec![10.05], ..Find::default() };
+    let all = found(rate, sum(&brain(n, rate, 5.0, 5), &pair), &told);
+    assert_eq!(all.iter().map(|e| e.on.clone()).collect::<Vec<_>>(), [0..n as i64]);
+}
+
+#[test]
+fn alpha_and_the_mains_are_no_stimulation() {
+    let (rate, n) = (500.0, 60_000);
+    for seed in 0..5 {
+        let mut x = brain(n, rate, 40.0, seed);
+        x.iter_mut().enumerate().for_each(|(i, x)| *x += 30.0 * (TAU * 50.002 * i as f64 / rate).sin());
+        let error = find(&mut Rows::whole(rate, vec![x.clone()]), &Find::default()).unwrap_err();
+        assert!(error.message().starts_with("no stimulation was found"), "{error}");
+        assert!(error.hint().unwrap().contains("frequency_hz"));
+        let told = Find { frequency_hz: Some(10.0), ..Find::default() };
+        let error = find(&mut Rows::whole(rate, vec![x]), &told).unwrap_err();
+        assert!(error.message().contains("10 Hz in E1"), "{error}");
+    }
+}
+
+#[test]
+fn above_half_the_rate_the_alias_is_found() {
+    let (rate, n) = (200.0, 20_000);
+    let x = sum(&brain(n, rate, 5.0, 7), &stimulator(150.24, rate, |i| f64::from(u8::from(i >= 5_000)), n));
+    let told = Find { frequency_hz: Some(150.0), ..Find::default() };
+    let all = found(rate, x, &told);
+    assert_eq!(all.len(), 1);
+    assert!((all[0].cycles * rate - 49.76).abs() < 1e-4, "{}", all[0].cycles * rate);
+    assert!((all[0].on.start - 5_000).abs() <= 1);
+    let error =
+        find(&mut Rows::whole(rate, vec![vec![0.0; 2000]]), &Find { frequency_hz: Some(400.0), ..told }).unwrap_err();
+    assert!(error.message().contains("alias is 0 Hz"), "{error}");
+}
+
+#[test]
+fn gaps_end_episodes_and_flat_channels_are_not_followed() {
+    let (rate, n) = (1000.0, 30_000);
+    let x = sum(&brain(n, rate, 5.0, 8), &stimulator(10.0, rate, |i| f64::from(u8::from(i >= 4_000)), n));
+    let mut rows = Rows::new(rate, vec![vec![0.0; n], vec![f64::NAN; n], x], &[10_050, 19_950]);
+    let all = find(&mut rows, &Find::default()).unwrap().episodes;
+    let on: Vec<_> = all.iter().map(|e| (e.segment, e.on.clone(), e.channel.as_str())).collect();
+    assert_eq!(on, [(0, 4_000..10_050, "E3"), (1, 10_050..30_000, "E3")]);
+}

@@ -1,0 +1,280 @@
+//! Least squares on columns that all channels share, in tiles of eight channels and constant memory; and taking the fit away again.
+//!
+//! The columns of the design are cosines and sines of a few lines and their harmonics ([`Carriers`]), times straight lines or
+//! parabolas in time where coefficients may change. They are computed once per tile of samples, from the sample index alone, and
+//! used for every channel. [`Normal`] adds up CᵀC and Cᵀx sample after sample, lane by lane: its bits do not depend on how the samples
+//! were cut into blocks, nor on the number of threads that share the groups of channels.
+
+use super::fft::Complex;
+use super::harmonics::Oscillator;
+use super::tile::{LANES, Lanes};
+use multiversion::multiversion;
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// Samples that are worked on at once: 40 columns of them stay in the second-level cache.
+pub const TILE: usize = 128;
+/// One column of a tile.
+pub type Column = [f64; TILE];
+/// Pivots below this share of their column's length mean that columns cannot be told apart.
+const SINGULAR: f64 = 1e-9;
+
+/// A line whose frequency may drift: phase 2π (f n + c (n − n₀)² / 2), and which of its harmonics are meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineOf {
+    /// f, cycles per sample.
+    pub cycles: f64,
+    /// c, cycles per sample².
+    pub chirp: f64,
+    /// n₀.
+    pub origin: f64,
+    /// Harmonic numbers, ascending.
+    pub harmonics: Vec<usize>,
+}
+
+/// Cosine and sine columns of some lines.
+#[derive(Debug, Clone)]
+pub struct Carriers {
+    lines: Vec<(Oscillator, LineOf)>,
+    width: usize,
+    one: [Column; 2],
+    many: [Column; 2],
+}
+
+impl Carriers {
+    /// For these lines.
+    pub fn new(lines: &[LineOf]) -> Self {
+        let width = lines.iter().map(|l| 2 * l.harmonics.len()).sum();
+        let lines = lines.iter().map(|l| (Oscillator::new(l.cycles), l.clone())).collect();
+        Self { lines, width, one: [[0.0; TILE]; 2], many: [[0.0; TILE]; 2] }
+    }
+
+    /// Columns: a cosine and a sine per harmonic, line after line.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Fills the columns for `n` ≤ [`TILE`] samples from index `first` on. Allocates nothing.
+    pub fn fill(&mut self, first: i64, n: usize, columns: &mut [Column]) {
+        let n = n.min(TILE);
+        let mut out = columns.chunks_exact_mut(2);
+        for (oscillator, line) in &self.lines {
+            let [re, im] = &mut self.one;
+            oscillator.fill(first, &mut re[..n], &mut im[..n]);
+            if line.chirp != 0.0 {
+                for (j, (re, im)) in re[..n].iter_mut().zip(&mut im[..n]).enumerate() {
+                    let t = (first + j as i64) as f64 - line.origin;
+                    let (sin, cos) = (PI * line.chirp * t * t).sin_cos();
+                    let z = Complex::new(*re, *im) * Complex::new(cos, sin);
+                    (*re, *im) = (z.re, z.im);
+                }
+            }
+            self.many[0][..n].fill(1.0);
+            self.many[1][..n].fill(0.0);
+            let mut at = 0;
+            for &k in &line.harmonics {
+                while at < k {
+                    let ([a, b], [c, d]) = (&mut self.many, &self.one);
+                    rotate(&mut a[..n], &mut b[..n], &c[..n], &d[..n]);
+                    at += 1;
+                }
+                if let Some([cos, sin]) = out.next() {
+                    cos[..n].copy_from_slice(&self.many[0][..n]);
+                    sin[..n].copy_from_slice(&self.many[1][..n]);
+                }
+            }
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx+avx2"))]
+fn rotate(a: &mut [f64], b: &mut [f64], c: &[f64], d: &[f64]) {
+    for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter().zip(d)) {
+        (*a, *b) = (*a * c - *b * d, *a * d + *b * c);
+    }
+}
+
+/// Σ column · x for eight channels at a time, sample after sample: `sums[w] += columns[w][i] · x[i]`.
+#[multiversion(targets("x86_64+avx+avx2"))]
+pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
+    let x = &x[..x.len().min(TILE)];
+    let (four, rest) = columns.as_chunks::<4>();
+    let (sums_four, sums_rest) = sums.as_chunks_mut::<4>();
+    for (c, s) in four.iter().zip(sums_four) {
+        let mut a = *s;
+        for (i, x) in x.iter().enumerate() {
+            for j in 0..4 {
+                let v = c[j][i];
+                for l in 0..LANES {
+                    a[j][l] += v * x[l];
+                }
+            }
+        }
+        *s = a;
+    }
+    for (c, s) in rest.iter().zip(sums_rest) {
+        let mut a = *s;
+        for (v, x) in c.iter().zip(x) {
+            for l in 0..LANES {
+                a[l] += v * x[l];
+            }
+        }
+        *s = a;
+    }
+}
+
+/// `out[i] = Σ columns[w][i] · coefficients[w]` for eight channels.
+#[multiversion(targets("x86_64+avx+avx2"))]
+pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
+    let mut at = 0;
+    for four in out[..].chunks_mut(4) {
+        if let Ok(four) = <&mut [Lanes; 4]>::try_from(&mut *four) {
+            let mut a = [[0.0; LANES]; 4];
+            for (c, k) in columns.iter().zip(coefficients) {
+                for j in 0..4 {
+                    let v = c[at + j];
+                    for l in 0..LANES {
+                        a[j][l] += v * k[l];
+                    }
+                }
+            }
+            *four = a;
+        } else {
+            for (j, out) in four.iter_mut().enumerate() {
+                let mut a = [0.0; LANES];
+                for (c, k) in columns.iter().zip(coefficients) {
+                    for l in 0..LANES {
+                        a[l] += c[at + j] * k[l];
+                    }
+                }
+                *out = a;
+            }
+        }
+        at += 4;
+    }
+}
+
+/// CᵀC, Cᵀx and xᵀx of a stretch of samples.
+#[derive(Debug, Clone)]
+pub struct Normal {
+    width: usize,
+    n: u64,
+    /// CᵀC: eight columns of it at a time, as if columns were channels.
+    gram: Vec<Vec<Lanes>>,
+    /// Cᵀx per group of channels.
+    right: Vec<Vec<Lanes>>,
+    /// xᵀx per group.
+    squares: Vec<Lanes>,
+}
+
+impl Normal {
+    /// For `width` columns and `groups` of eight channels.
+    pub fn new(width: usize, groups: usize) -> Self {
+        Self {
+            width,
+            n: 0,
+            gram: vec![vec![[0.0; LANES]; width]; width.div_ceil(LANES)],
+            right: vec![vec![[0.0; LANES]; width]; groups],
+            squares: vec![[0.0; LANES]; groups],
+        }
+    }
+
+    /// Samples seen.
+    pub fn len(&self) -> u64 {
+        self.n
+    }
+
+    /// Whether none was seen.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// Counts `n` samples and hands out what they must be added to: the parts of CᵀC ([`add_columns`]), and of the groups
+    /// ([`add_group`]).
+    pub fn parts(&mut self, n: usize) -> (&mut [Vec<Lanes>], impl Iterator<Item = (&mut Vec<Lanes>, &mut Lanes)>) {
+        self.n += n as u64;
+        (&mut self.gram, self.right.iter_mut().zip(&mut self.squares))
+    }
+
+    /// Adds another stretch with the same columns and channels.
+    pub fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        let add = |a: &mut [Lanes], b: &[Lanes]| {
+            a.iter_mut().zip(b).for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
+        };
+        self.gram.iter_mut().zip(&other.gram).for_each(|(a, b)| add(a, b));
+        self.right.iter_mut().zip(&other.right).for_each(|(a, b)| add(a, b));
+        add(&mut self.squares, &other.squares);
+    }
+
+    /// CᵀC.
+    pub fn gram(&self) -> DMatrix<f64> {
+        let (w, g) = (self.width, &self.gram);
+        DMatrix::from_fn(w, w, |i, j| {
+            let (low, high) = (i.min(j), i.max(j));
+            g[high / LANES][low][high % LANES]
+        })
+    }
+
+    /// Cᵀx of a channel.
+    pub fn right(&self, channel: usize) -> DVector<f64> {
+        DVector::from_fn(self.width, |i, _| self.right[channel / LANES][i][channel % LANES])
+    }
+
+    /// xᵀx of a channel.
+    pub fn squares(&self, channel: usize) -> f64 {
+        self.squares[channel / LANES][channel % LANES]
+    }
+}
+
+/// Adds a tile's columns to a part of CᵀC: the columns `8·part…` against all; `packed` is working space.
+pub fn add_columns(columns: &[Column], part: usize, n: usize, packed: &mut [Lanes; TILE], sums: &mut [Lanes]) {
+    let own = &columns[part * LANES..columns.len().min((part + 1) * LANES)];
+    packed[..n].fill([0.0; LANES]);
+    for (l, column) in own.iter().enumerate() {
+        packed[..n].iter_mut().zip(column).for_each(|(p, c)| p[l] = *c);
+    }
+    // what lies above the diagonal is enough
+    let upto = (part + 1) * LANES;
+    let upto = upto.min(columns.len());
+    accumulate(&columns[..upto], &packed[..n], &mut sums[..upto]);
+}
+
+/// Adds a tile of eight channels to their Cᵀx and xᵀx.
+pub fn add_group(columns: &[Column], x: &[Lanes], right: &mut [Lanes], squares: &mut Lanes) {
+    accumulate(columns, x, right);
+    for x in x {
+        squares.iter_mut().zip(x).for_each(|(s, x)| *s += x * x);
+    }
+}
+
+/// A symmetric positive definite matrix, factored once for many right sides.
+pub struct Solver {
+    scale: DVector<f64>,
+    factor: nalgebra::Cholesky<f64, nalgebra::Dyn>,
+}
+
+impl Solver {
+    /// Factors with columns scaled to length 1. `None` where columns cannot be told apart.
+    pub fn new(mut matrix: DMatrix<f64>) -> Option<Self> {
+        let scale = matrix.diagonal().map(f64::sqrt);
+        if scale.is_empty() || !scale.iter().all(|s| *s > 0.0 && s.is_finite()) {
+            return None;
+        }
+        let n = scale.len();
+        for i in 0..n {
+            for j in 0..n {
+                matrix[(i, j)] /= scale[i] * scale[j];
+            }
+        }
+        let factor = matrix.cholesky()?;
+        let sound = (0..n).all(|i| factor.l_dirty()[(i, i)].abs() >= SINGULAR);
+        sound.then_some(Self { scale, factor })
+    }
+
+    /// The solution for one right side.
+    pub fn solve(&self, right: &DVector<f64>) -> DVector<f64> {
+        self.factor.solve(&right.component_div(&self.scale)).component_div(&self.scale)
+    }
+}
