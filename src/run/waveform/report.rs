@@ -101,7 +101,7 @@ impl Report<'_> {
         }
         let bursts = self.bursts(measured, steadies);
         let kinds = [self.envelopes(envelopes), self.noise(steadies), self.level(steadies), bursts];
-        tables.extend(kinds.into_iter().filter(|t| t.len() > 0));
+        tables.extend(kinds.into_iter().filter(|t| !t.is_empty()));
         (tables, ok, all)
     }
 

@@ -84,7 +84,7 @@ fn holds(bytes: &[u8], rounding: f64, warning: Option<&str>) -> Analysis {
     assert!((number("amplitude") - 0.5).abs() < rounding, "{}", number("amplitude"));
     assert!((number("frequency_hz") / HZ - 1.0).abs() < 1e-6);
     assert_eq!(table.text(0, "kind"), Some("sine"));
-    let codes: Vec<&str> = analysis.warnings.iter().map(|w| &*w.code).collect();
+    let codes: Vec<&str> = analysis.warnings.iter().map(|w| w.code).collect();
     assert_eq!(codes, warning.into_iter().collect::<Vec<_>>());
     analysis
 }
@@ -154,7 +154,7 @@ fn hard_case_12_no_file_panics() {
                 let open = OpenOptions { full_scale: Some("2mA".to_owned()), ..OpenOptions::default() };
                 let options = Options { open, ..Options::default() };
                 match watch(&path, &Settings { kind, ..Settings::default() }, &options) {
-                    Ok(analysis) => assert!(analysis.tables[0].len() > 0, "{}", path.display()),
+                    Ok(analysis) => assert!(!analysis.tables[0].is_empty(), "{}", path.display()),
                     Err(error) => assert!(!error.to_string().is_empty()),
                 }
             }
