@@ -1049,6 +1049,7 @@ fn waveform_measures_a_wav_file_and_compares_with_the_protocol() {
     let ran =
         stimkit_in(folder.path(), &["waveform", "stim.wav", "-o", "out", "--full-scale", "2mA", "--expect", protocol]);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    assert!(ran.err.contains("stim: 2 of 2 episodes ok"), "{}", ran.err);
     let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
     let rows: Vec<Vec<String>> = csv::ReaderBuilder::new()
         .has_headers(false)

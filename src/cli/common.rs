@@ -273,7 +273,9 @@ impl Place {
             .sum();
         let bar = talk.bar(total);
         let progress = |bytes: u64| bar.inc(bytes);
-        let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome));
+        // without a table of trials it is the episodes of a waveform
+        let counted = if tables.contains(&"trials") { "trials kept" } else { "episodes ok" };
+        let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome, counted));
         let batch = Batch {
             out: self.out.as_deref(),
             cleaned,

@@ -89,8 +89,8 @@ impl Talk {
         }
     }
 
-    /// A recording has ended.
-    pub fn ended(&self, outcome: &Outcome) {
+    /// A recording has ended; `counted` says what was counted: "trials kept".
+    pub fn ended(&self, outcome: &Outcome, counted: &str) {
         for warning in &outcome.warnings {
             self.warning(&outcome.recording, warning);
         }
@@ -101,7 +101,7 @@ impl Talk {
                 if self.json {
                     self.line(&json!({ "level": "done", "recording": outcome.recording, "trials_kept": kept, "trials_asked": asked }));
                 } else {
-                    self.text("", &format!("{}: {kept} of {asked} trials kept", outcome.recording));
+                    self.text("", &format!("{}: {kept} of {asked} {counted}", outcome.recording));
                 }
                 if self.verbose {
                     let laps: Vec<String> = outcome.seconds.iter().map(|(k, v)| format!("{k} {v:.3} s")).collect();

@@ -15,13 +15,21 @@ const CELL_SAMPLES: f64 = 16.0;
 /// A step of the phase from cell to cell that no clock makes, radians.
 const JUMP: f64 = 20.0 / 180.0 * std::f64::consts::PI;
 
+/// Samples of a cell that is to have `wish` of them, in a recording of `samples`: enough to be measured, and not more cells than are
+/// to be held.
+pub fn least_cell(wish: f64, samples: f64) -> f64 {
+    wish.max(CELL_SAMPLES).max(samples / MOST_CELLS)
+}
+
 /// Samples of a cell for `cycles` per sample at `rate` Hz in a recording of `samples`. A carrier near the Nyquist frequency needs
-/// as long as it takes to tell its cosine from its sine.
-pub fn cell_len(cycles: f64, rate: f64, samples: f64) -> usize {
-    let least = (CELL_S * rate).max(CELL_SAMPLES).max(samples / MOST_CELLS);
+/// as long as it takes to tell its cosine from its sine. Where the carrier has an envelope of its own (`beat`, cycles per sample), a
+/// cell spans whole periods of that: it must not look like a carrier that goes on and off.
+pub fn cell_len(cycles: f64, beat: Option<f64>, rate: f64, samples: f64) -> usize {
+    let least = least_cell(CELL_S * rate, samples);
     let least = least.max(0.5 / (0.5 - cycles).max(1e-9)).min(samples.max(1.0));
-    let whole = (least * cycles - 1e-9).ceil().max(1.0);
-    (whole / cycles).round() as usize
+    let unit = beat.unwrap_or(cycles);
+    let whole = (least * unit - 1e-9).ceil().max(1.0);
+    (whole / unit).round() as usize
 }
 
 /// Fits c₀ + p cos θ + q sin θ to one stretch of samples after the other.
@@ -101,6 +109,17 @@ impl Follower {
     }
 }
 
+/// A flank of the envelope, between 10 and 90 % of the plateau.
+#[derive(Debug, Clone)]
+pub struct Flank {
+    /// Its samples.
+    pub range: Range<i64>,
+    /// The straight line through the envelope, over samples.
+    pub line: Line,
+    /// How straight it is: R².
+    pub r2: f64,
+}
+
 /// A stretch in which the carrier is on: what the envelope shows. Ranges in samples.
 #[derive(Debug, Clone)]
 pub struct Stretch {
@@ -110,14 +129,16 @@ pub struct Stretch {
     pub on: Range<i64>,
     /// Samples between the ramps.
     pub plateau: Range<i64>,
-    /// Where the envelope lies between 10 and 90 % of the plateau, and how straight it is there.
-    pub ramp_up: Option<(Range<i64>, f64)>,
-    /// The same at the end.
-    pub ramp_down: Option<(Range<i64>, f64)>,
+    /// Where it rises.
+    pub ramp_up: Option<Flank>,
+    /// Where it falls.
+    pub ramp_down: Option<Flank>,
     /// Median envelope of the plateau.
     pub level: f64,
     /// Cycles per sample by the slope of the phase.
     pub cycles: f64,
+    /// Where the envelope is above half the level.
+    pub strong: Vec<Range<i64>>,
     /// Times at which the envelope fell below half the level and came back.
     pub dropouts: u32,
     /// Steps of the phase by more than 20 degrees from cell to cell.
@@ -183,8 +204,8 @@ impl Grid<'_> {
         // a cell at an edge is only partly on the plateau, and where a ramp ends is not known to the sample
         let spare = usize::from(down > up + 3);
         let margin = (spare * self.cell) as i64;
-        let from = ramp_up.as_ref().map_or(self.sample(up + spare), |(.., full)| full.ceil() as i64 + margin);
-        let to = ramp_down.as_ref().map_or(self.sample(down + 1 - spare), |(.., full)| full.floor() as i64 - margin);
+        let from = ramp_up.as_ref().map_or(self.sample(up + spare), |(_, full)| full.ceil() as i64 + margin);
+        let to = ramp_down.as_ref().map_or(self.sample(down + 1 - spare), |(_, full)| full.floor() as i64 - margin);
         let short = to - from < self.cell as i64;
         let plateau = if short { self.sample(up)..self.sample(down + 1) } else { from..to };
         let inside: Vec<usize> =
@@ -193,6 +214,13 @@ impl Grid<'_> {
         let drift = phase_slope(&points).unwrap_or(0.0);
         let weak = |i: &usize| size(*i) < 0.5 * level;
         let dropouts = inside.iter().zip(inside.iter().skip(1)).filter(|(a, b)| !weak(a) && weak(b)).count();
+        let mut strong: Vec<Range<i64>> = Vec::new();
+        for cell in run.clone().filter(|i| !weak(i)).map(|i| self.samples(&(i..i + 1))) {
+            match strong.last_mut() {
+                Some(last) if last.end == cell.start => last.end = cell.end,
+                _ => strong.push(cell),
+            }
+        }
         let turn = std::f64::consts::TAU * drift * self.cell as f64;
         let steps = inside.iter().filter(|i| !weak(i)).zip(inside.iter().filter(|i| !weak(i)).skip(1));
         let jumps = steps
@@ -205,19 +233,20 @@ impl Grid<'_> {
             cell: self.cell,
             on: self.samples(&run),
             plateau,
-            ramp_up: ramp_up.map(|(range, r2, _)| (range, r2)),
-            ramp_down: ramp_down.map(|(range, r2, _)| (range, r2)),
+            ramp_up: ramp_up.map(|(flank, _)| flank),
+            ramp_down: ramp_down.map(|(flank, _)| flank),
             level,
             cycles: self.cycles + drift,
+            strong,
             dropouts: dropouts as u32,
             jumps: jumps as u32,
             short,
         }
     }
 
-    /// The cells between 10 and 90 % of the level in a flank: their samples, R² of a line through them, and where the line
-    /// comes to the level. `None` where there are too few to see a ramp.
-    fn ramp(&self, flank: Range<usize>, level: f64, falling: bool) -> Option<(Range<i64>, f64, f64)> {
+    /// The cells between 10 and 90 % of the level in a flank, and where the line through them comes to the level. `None` where there
+    /// are too few to see a ramp.
+    fn ramp(&self, flank: Range<usize>, level: f64, falling: bool) -> Option<(Flank, f64)> {
         let inside = |i: &usize| (0.1 * level..=0.9 * level).contains(&self.cells[*i].norm());
         let mut cells: Vec<usize> = flank.filter(inside).collect();
         // the longest run without a hole, next to the plateau
@@ -237,6 +266,7 @@ impl Grid<'_> {
         let all: f64 = points().map(|(_, a)| (a - mean).powi(2)).sum();
         let full = (level - line.intercept) / line.slope;
         let range = cells.first().copied()?..cells.last().copied()? + 1;
-        (full.is_finite() && (line.slope < 0.0) == falling).then(|| (self.samples(&range), 1.0 - rest / all, full))
+        let flank = Flank { range: self.samples(&range), line, r2: 1.0 - rest / all };
+        (full.is_finite() && (line.slope < 0.0) == falling).then_some((flank, full))
     }
 }

@@ -275,7 +275,7 @@ fn pairs(coefficients: &[f64]) -> Vec<[f64; 2]> {
 }
 
 /// Solves a symmetric positive definite system, columns scaled to length 1; also the inverse. `None` where it is singular.
-fn solve(mut matrix: DMatrix<f64>, right: &DVector<f64>) -> Option<(DVector<f64>, DMatrix<f64>)> {
+pub(super) fn solve(mut matrix: DMatrix<f64>, right: &DVector<f64>) -> Option<(DVector<f64>, DMatrix<f64>)> {
     let scale = matrix.diagonal().map(f64::sqrt);
     if !scale.iter().all(|s| *s > 0.0 && s.is_finite()) {
         return None;
@@ -467,7 +467,7 @@ fn moments(v: &[f64], u: &[f64]) -> [f64; 3] {
 
 /// Σ v x, Σ u v x.
 #[multiversion(targets("x86_64+avx+avx2"))]
-fn products(v: &[f64], u: &[f64], x: &[f64]) -> [f64; 2] {
+pub(super) fn products(v: &[f64], u: &[f64], x: &[f64]) -> [f64; 2] {
     let mut lanes = [[0.0; 8]; 2];
     let ((v8, v1), (u8, u1), (x8, x1)) = (v.as_chunks::<8>(), u.as_chunks::<8>(), x.as_chunks::<8>());
     for ((v, u), x) in v8.iter().zip(u8).zip(x8) {

@@ -16,6 +16,7 @@ pub struct LineSpectrum {
     tapered: Vec<f64>,
     bins: Vec<Complex>,
     power: Vec<f64>,
+    windows: u64,
 }
 
 impl LineSpectrum {
@@ -30,7 +31,23 @@ impl LineSpectrum {
             tapered: vec![0.0; n],
             bins: vec![Complex::default(); bins],
             power: vec![0.0; bins],
+            windows: 0,
         }
+    }
+
+    /// Sum over the windows, bin by bin.
+    pub fn power(&self) -> &[f64] {
+        &self.power
+    }
+
+    /// Windows that were added up.
+    pub fn windows(&self) -> f64 {
+        self.windows as f64
+    }
+
+    /// Samples of a window.
+    pub fn window(&self) -> usize {
+        self.window.len()
     }
 
     /// Drops what was begun: a gap follows.
@@ -52,6 +69,7 @@ impl LineSpectrum {
                 self.buffer.clear();
                 if mean.is_finite() {
                     self.fft.forward(&self.tapered, &mut self.bins);
+                    self.windows += 1;
                     self.power.iter_mut().zip(&self.bins).for_each(|(p, z)| *p += z.norm_sqr());
                 }
             }

@@ -18,6 +18,7 @@ pub mod interpolate;
 pub mod kalman;
 pub mod levmar;
 pub mod line_spectrum;
+pub mod lines;
 pub mod locking;
 pub mod lsq;
 pub mod lzc;

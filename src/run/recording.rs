@@ -178,7 +178,7 @@ pub(super) fn interrupted(options: &Options<'_>) -> Result<()> {
     Ok(())
 }
 
-fn borrowed<'b>(source: &'b mut Option<Box<dyn Source>>) -> Option<&'b mut dyn Source> {
+fn borrowed(source: &mut Option<Box<dyn Source>>) -> Option<&mut dyn Source> {
     source.as_mut().map(|source| -> &mut dyn Source { &mut **source })
 }
 

@@ -66,8 +66,8 @@ pub static CHANNELS: TableSpec = TableSpec {
 
 /// Every table that any recipe can write, for `stimkit columns`.
 pub fn all_tables() -> Vec<&'static TableSpec> {
-    let own: Vec<&TableSpec> = vec![&TRIALS, &CHANNELS, &super::waveform::WAVEFORM, &super::waveform::EXPECTATIONS];
-    [own, crate::clean::all_tables(), crate::mark::all_tables()].concat()
+    let own: Vec<&TableSpec> = vec![&TRIALS, &CHANNELS];
+    [own, super::waveform::TABLES.to_vec(), crate::clean::all_tables(), crate::mark::all_tables()].concat()
 }
 
 /// The `trials` table, conditions in order, trials in order.

@@ -62,7 +62,7 @@ impl Stimulation {
         for (s, segment) in segments.iter().enumerate() {
             let mut at = segment.first.0;
             let inside = self.episodes.iter().filter(|e| e.segment == s);
-            let edges = inside.map(|e| e.on.clone()).chain([segment.end().0..segment.end().0]);
+            let edges = inside.map(|e| e.on.clone()).chain(std::iter::once(segment.end().0..segment.end().0));
             for on in edges {
                 let which = match (first, last) {
                     (Some(f), _) if at < f.on.start => Free::Pre,

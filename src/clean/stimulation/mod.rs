@@ -21,9 +21,8 @@ mod survey;
 pub(crate) mod tests;
 
 use crate::dsp::fft::Complex;
-use crate::dsp::follow::{Follower, Grid, Stretch, cell_len};
+use crate::dsp::follow::{Flank, Follower, Grid, Stretch, cell_len};
 use crate::dsp::harmonics::{phase_slope, wrap};
-use crate::dsp::lsq::Line;
 use crate::flow::Replay;
 use crate::signal::{Block, Episode, Stimulation};
 use crate::{Error, Result};
@@ -131,7 +130,7 @@ struct Draft {
 fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<Vec<Draft>> {
     let (rate, segments) = (stream.info().rate_hz(), segments(stream));
     let samples: i64 = segments.iter().map(|s| s.end - s.start).sum();
-    let mut follower = Follower::new(carrier.cycles, cell_len(carrier.cycles, rate, samples as f64));
+    let mut follower = Follower::new(carrier.cycles, cell_len(carrier.cycles, None, rate, samples as f64));
     let mut envelopes: Vec<Vec<Complex>> = vec![Vec::new(); segments.len()];
     each_row(stream, carrier.channel, &mut |segment, first, row| {
         if first == segments[segment].start {
@@ -228,14 +227,12 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool)
     let size = |i: usize| grid.cells.get(i).map_or(0.0, |z| z.norm());
     let run = index(stretch.on.start)..index(stretch.on.end);
     let whole = |i: usize| size(i) >= 0.97 * stretch.level;
-    let ramp = |range: &Range<i64>| {
-        let points = || (index(range.start)..index(range.end)).map(|i| (grid.centre(i), size(i)));
-        let line = Line::fit(points())?;
+    let ramp = |Flank { line, .. }: &Flank| {
         let (foot, full) = (-line.intercept / line.slope, (stretch.level - line.intercept) / line.slope);
         (foot.is_finite() && full.is_finite()).then_some((foot, full))
     };
     let (low, high) = (segment.start as f64, segment.end as f64);
-    let start = match stretch.ramp_up.as_ref().and_then(|(range, _)| ramp(range)) {
+    let start = match stretch.ramp_up.as_ref().and_then(ramp) {
         Some((foot, full)) => Edge::Known(foot.max(low), full.max(low)),
         None if run.start == 0 && whole(0) => Edge::Known(low - 0.5, low - 0.5),
         None => {
@@ -244,7 +241,7 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool)
         }
     };
     let last = grid.cells.len() - 1;
-    let end = match stretch.ramp_down.as_ref().and_then(|(range, _)| ramp(range)) {
+    let end = match stretch.ramp_down.as_ref().and_then(ramp) {
         Some((foot, full)) => Edge::Known(foot.min(high), full.min(high)),
         None if run.end == grid.cells.len() && whole(last) => Edge::Known(high - 0.5, high - 0.5),
         None => {

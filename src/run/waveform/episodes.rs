@@ -1,14 +1,15 @@
 //! Second pass: the envelope, stretch by stretch, and the episodes in it.
 
-use super::Reader;
 use super::survey::Survey;
+use super::{Reader, bursts};
 use crate::Result;
 use crate::dsp::fft::Complex;
 use crate::dsp::follow::{Follower, Grid, Stretch, cell_len};
-use std::ops::Deref;
+use crate::signal::Segment;
+use std::ops::{Deref, Range};
 
 /// Stimulation is on above this share of the largest envelope.
-const ON: f64 = 0.05;
+pub(super) const ON: f64 = 0.05;
 /// An episode goes on where stimulation comes back within this time, s: the pause is a dropout.
 const PAUSE_S: f64 = 0.5;
 
@@ -17,6 +18,18 @@ const PAUSE_S: f64 = 0.5;
 pub(super) struct Episode {
     pub segment: usize,
     pub stretch: Stretch,
+    /// Bursts within the episode, where its pauses are so regular that they are meant and no dropouts.
+    pub bursts: Vec<Range<i64>>,
+}
+
+impl Episode {
+    fn new(segment: usize, mut stretch: Stretch) -> Self {
+        let bursts = bursts::train(&stretch.strong, stretch.cell);
+        if !bursts.is_empty() {
+            stretch.dropouts = 0;
+        }
+        Self { segment, stretch, bursts }
+    }
 }
 
 impl Deref for Episode {
@@ -27,6 +40,9 @@ impl Deref for Episode {
     }
 }
 
+/// The envelope of a channel: segment, and its cells.
+pub(super) type Envelope = Vec<(usize, Vec<Complex>)>;
+
 /// The episodes of every channel, in order.
 pub(super) fn find(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Vec<Episode>>> {
     let (rate, segments) = (reader.rate(), reader.segments().to_vec());
@@ -35,10 +51,10 @@ pub(super) fn find(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ve
         .iter()
         .map(|survey| {
             let cycles = survey.cycles?;
-            Some(Follower::new(cycles, cell_len(cycles, rate, samples as f64)))
+            Some(Follower::new(cycles, cell_len(cycles, survey.beat, rate, samples as f64)))
         })
         .collect();
-    let mut envelopes: Vec<Vec<(usize, Vec<Complex>)>> = vec![Vec::new(); surveys.len()];
+    let mut envelopes: Vec<Envelope> = vec![Vec::new(); surveys.len()];
     let mut current = 0;
     reader.pass(&mut |segment, first, rows| {
         for (c, follower) in followers.iter_mut().enumerate() {
@@ -54,15 +70,21 @@ pub(super) fn find(reader: &mut Reader<'_>, surveys: &[Survey]) -> Result<Vec<Ve
     for (c, follower) in followers.iter_mut().enumerate() {
         let Some(follower) = follower else { continue };
         envelopes[c].push((current, follower.take()));
-        let mut sizes: Vec<f64> = envelopes[c].iter().flat_map(|(_, cells)| cells).map(|z| z.norm()).collect();
-        sizes.sort_by(f64::total_cmp);
-        let Some(&largest) = sizes.get((sizes.len() * 98 / 100).min(sizes.len().saturating_sub(1))) else { continue };
-        for (segment, cells) in &envelopes[c] {
-            let Some(start) = segments.get(*segment).map(|s| s.first.0) else { continue };
-            let grid = Grid { start, cell: follower.cell(), cells, cycles: follower.cycles() };
-            let stretches = grid.stretches(ON * largest, PAUSE_S * rate);
-            found[c].extend(stretches.into_iter().map(|stretch| Episode { segment: *segment, stretch }));
-        }
+        found[c] = within(&envelopes[c], &segments, follower.cell(), follower.cycles(), rate);
     }
     Ok(found)
+}
+
+/// The episodes in an envelope of cells of `cell` samples, demodulated at `cycles` per sample.
+pub(super) fn within(envelope: &Envelope, segments: &[Segment], cell: usize, cycles: f64, rate: f64) -> Vec<Episode> {
+    let mut sizes: Vec<f64> = envelope.iter().flat_map(|(_, cells)| cells).map(|z| z.norm()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let largest = sizes.get((sizes.len() * 98 / 100).min(sizes.len().saturating_sub(1))).copied().unwrap_or(0.0);
+    let mut found = Vec::new();
+    for (segment, cells) in envelope {
+        let Some(start) = segments.get(*segment).map(|s| s.first.0) else { continue };
+        let stretches = Grid { start, cell, cells, cycles }.stretches(ON * largest, PAUSE_S * rate);
+        found.extend(stretches.into_iter().map(|stretch| Episode::new(*segment, stretch)));
+    }
+    found
 }

@@ -5,7 +5,7 @@ use super::episodes::Episode;
 use super::survey::Survey;
 use crate::Result;
 use crate::dsp::fft::Complex;
-use crate::dsp::follow::Follower;
+use crate::dsp::follow::{Flank, Follower};
 use crate::dsp::harmonics::{Sums, harmonics_below_nyquist, unwrap, wrap};
 use crate::dsp::lsq::Line;
 use std::f64::consts::TAU;
@@ -60,8 +60,8 @@ pub struct Measured {
     /// Distortion and noise.
     pub thd_n: f64,
     /// Phase of the fundamental at `middle`, radians.
-    phase: f64,
-    middle: f64,
+    pub(super) phase: f64,
+    pub(super) middle: f64,
     /// SD of the blocks' phases about a line.
     pub jitter_deg: f64,
     /// Largest distance from it.
@@ -78,6 +78,8 @@ pub struct Measured {
     pub dropouts: u32,
     /// Steps of the phase.
     pub jumps: u32,
+    /// Starts and ends of the bursts within the episode, where it is a train.
+    pub bursts: Vec<[f64; 2]>,
     short: bool,
 }
 
@@ -113,7 +115,7 @@ pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey], found: &[Vec<Epis
     let mut works: Vec<Vec<Work>> = found
         .iter()
         .zip(surveys)
-        .map(|(episodes, survey)| episodes.iter().map(|e| Work::new(e.clone(), survey.quantum, rate)).collect())
+        .map(|(episodes, survey)| episodes.iter().map(|e| Work::new(e.clone(), survey, rate)).collect())
         .collect();
     reader.pass(&mut |segment, first, rows| {
         for (works, row) in works.iter_mut().zip(rows) {
@@ -127,7 +129,7 @@ pub(super) fn all(reader: &mut Reader<'_>, surveys: &[Survey], found: &[Vec<Epis
 }
 
 /// The part of a row that begins at `first` which lies in `range`, with its own first sample.
-fn cut<'x>(range: &Range<i64>, first: i64, row: &'x [f64]) -> (i64, &'x [f64]) {
+pub(super) fn cut<'x>(range: &Range<i64>, first: i64, row: &'x [f64]) -> (i64, &'x [f64]) {
     let from = (range.start - first).clamp(0, row.len() as i64);
     let to = (range.end - first).clamp(from, row.len() as i64);
     (first + from, &row[from as usize..to as usize])
@@ -192,6 +194,9 @@ struct Work {
     n: f64,
     /// First and last sample that is on.
     edges: Option<[i64; 2]>,
+    /// The plateau, or of a train what lies within its bursts.
+    inside: Vec<Range<i64>>,
+    bursts: Vec<Option<[i64; 2]>>,
 }
 
 /// Runs of equal samples at either extreme that are longer than a rounded sine stays there.
@@ -239,14 +244,21 @@ impl Flat {
 }
 
 impl Work {
-    fn new(episode: Episode, quantum: f64, rate: f64) -> Self {
-        let cycles = episode.cycles;
+    fn new(episode: Episode, survey: &Survey, rate: f64) -> Self {
+        let (cycles, quantum) = (episode.cycles, survey.quantum);
         let length = (episode.plateau.end - episode.plateau.start) as f64;
         let target = (BLOCK_S * rate).min(length / BLOCKS);
-        let block = ((target * cycles).round().max(1.0) / cycles).round();
+        let unit = survey.beat.unwrap_or(cycles);
+        let block = ((target * unit).round().max(1.0) / unit).round();
+        // a cell at an edge of a burst is only partly on
+        let cell = episode.cell as i64;
+        let inside = match episode.bursts.as_slice() {
+            [] => vec![episode.plateau.clone()],
+            bursts => bursts.iter().map(|b| b.start + cell..b.end - cell).filter(|b| b.start < b.end).collect(),
+        };
         // how long a sine stays within a step of its top
         let stays = 2.0 * (2.0 * quantum / episode.level).min(1.0).sqrt() / (TAU * cycles);
-        let part = |ramp: &Option<(Range<i64>, f64)>| ramp.as_ref().map(|(range, _)| Part::new(range.clone(), cycles));
+        let part = |ramp: &Option<Flank>| ramp.as_ref().map(|flank| Part::new(flank.range.clone(), cycles));
         Self {
             plateau: Part::new(episode.plateau.clone(), cycles),
             ramp_up: part(&episode.ramp_up),
@@ -259,6 +271,8 @@ impl Work {
             squares: 0.0,
             n: 0.0,
             edges: None,
+            inside,
+            bursts: vec![None; episode.bursts.len()],
             episode,
         }
     }
@@ -270,22 +284,43 @@ impl Work {
     }
 
     fn push(&mut self, first: i64, row: &[f64]) {
-        for part in [Some(&mut self.plateau), self.ramp_up.as_mut(), self.ramp_down.as_mut()].into_iter().flatten() {
+        for part in [self.ramp_up.as_mut(), self.ramp_down.as_mut()].into_iter().flatten() {
             part.push(first, row);
         }
-        let (at, inside) = cut(&self.episode.plateau, first, row);
-        if !inside.is_empty() {
-            self.blocks.push(at, inside);
+        let from = self.inside.partition_point(|r| r.end <= first);
+        for i in from..self.inside.len() {
+            let range = self.inside[i].clone();
+            if range.start >= first + row.len() as i64 {
+                break;
+            }
+            let (at, inside) = cut(&range, first, row);
+            self.plateau.push(at, inside);
             for (i, x) in inside.iter().enumerate().filter(|(_, x)| x.is_finite()) {
                 self.count(*x, at + (i as i64) < self.whole);
             }
         }
-        let (at, inside) = cut(&self.reach(), first, row);
-        let on = |x: &f64| x.abs() > 0.05 * self.episode.level;
-        if let (Some(a), Some(b)) = (inside.iter().position(on), inside.iter().rposition(on)) {
-            let (a, b) = (at + a as i64, at + b as i64);
-            self.edges = Some([self.edges.map_or(a, |e| e[0]), b]);
+        let (at, inside) = cut(&self.episode.plateau, first, row);
+        if !inside.is_empty() && self.bursts.is_empty() {
+            self.blocks.push(at, inside);
         }
+        let level = self.episode.level;
+        let widen = |edges: &mut Option<[i64; 2]>, range: &Range<i64>| {
+            let (at, inside) = cut(range, first, row);
+            let on = |x: &f64| x.abs() > 0.05 * level;
+            if let (Some(a), Some(b)) = (inside.iter().position(on), inside.iter().rposition(on)) {
+                let (a, b) = (at + a as i64, at + b as i64);
+                *edges = Some([edges.map_or(a, |e| e[0]), b]);
+            }
+        };
+        let cell = self.episode.cell as i64;
+        let last = first + row.len() as i64;
+        let from = self.episode.bursts.partition_point(|r| r.end + cell <= first);
+        let touched = self.episode.bursts.iter().zip(&mut self.bursts).skip(from);
+        for (burst, edges) in touched.take_while(|(burst, _)| burst.start - cell < last) {
+            widen(edges, &(burst.start - cell..burst.end + cell));
+        }
+        let reach = self.reach();
+        widen(&mut self.edges, &reach);
     }
 
     fn count(&mut self, x: f64, in_whole_cycles: bool) {
@@ -320,8 +355,8 @@ impl Work {
                 None => (edge, edge, Ramp { samples: 0.0, r2: nan }),
             }
         };
-        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.1), edges[0]);
-        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.1), edges[1]);
+        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.r2), edges[0]);
+        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.r2), edges[1]);
         let length = self.blocks.cell() as f64;
         let cells: Vec<Complex> = self.blocks.take();
         let phases = unwrap(cells.iter().map(|z| z.arg()));
@@ -359,6 +394,7 @@ impl Work {
             net: self.charge[0] - self.charge[1],
             dropouts: e.dropouts,
             jumps: e.jumps,
+            bursts: self.bursts.iter().flatten().map(|[a, b]| [*a as f64, *b as f64 + 1.0]).collect(),
             short: e.short,
         }
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::dsp::harmonics::turn;
 use crate::read::MemorySource;
 use crate::signal::{Recording, Segment};
+use crate::table::Table;
 use crate::unit::{Rate, Tick, Unit};
 use std::f64::consts::TAU;
 
@@ -31,16 +32,16 @@ fn recording(rate: u64, rows: Vec<Vec<f64>>) -> MemorySource {
     MemorySource::new(recording, vec![rows]).unwrap()
 }
 
-fn measure(rate: u64, rows: Vec<Vec<f64>>, settings: &Settings) -> Vec<Table> {
+pub(super) fn measure(rate: u64, rows: Vec<Vec<f64>>, settings: &Settings) -> Vec<Table> {
     watch_source(&mut recording(rate, rows), settings, &Options::default()).unwrap().tables
 }
 
-fn told(hz: f64) -> Settings {
+pub(super) fn told(hz: f64) -> Settings {
     Settings { frequency_hz: Some(hz), ..Settings::default() }
 }
 
 /// A cosine of `hz` with harmonics (order, amplitude, phase).
-fn wave(rate: f64, hz: f64, n: usize, harmonics: &[(i64, f64, f64)]) -> Vec<f64> {
+pub(super) fn wave(rate: f64, hz: f64, n: usize, harmonics: &[(i64, f64, f64)]) -> Vec<f64> {
     (0..n as i64)
         .map(|i| harmonics.iter().map(|(k, a, phase)| a * (turn(hz / rate, i * k) * turn(phase / TAU, 1)).re).sum())
         .collect()
@@ -48,7 +49,7 @@ fn wave(rate: f64, hz: f64, n: usize, harmonics: &[(i64, f64, f64)]) -> Vec<f64>
 
 /// |found / want − 1| ≤ 1e-6, the tolerance.
 #[track_caller]
-fn close(found: Option<f64>, want: f64) {
+pub(super) fn close(found: Option<f64>, want: f64) {
     let found = found.unwrap();
     assert!((found - want).abs() <= 1e-6 * want.abs(), "{found}, not {want}");
 }
