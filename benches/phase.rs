@@ -83,7 +83,10 @@ fn main() {
     let rows: Vec<Vec<f64>> = (0..CHANNELS)
         .map(|c| {
             (0..60_000)
-                .map(|i| 10.0 * (0.0126 * f64::from(i) + c as f64).sin() + f64::from(i * 7919 % 101) / 10.0 * (1.0 + c as f64))
+                .map(|i| {
+                    10.0 * (0.0126 * f64::from(i) + c as f64).sin()
+                        + f64::from(i * 7919 % 101) / 10.0 * (1.0 + c as f64)
+                })
                 .collect()
         })
         .collect();

@@ -113,7 +113,10 @@ fn law_4_a_gap_is_a_fact_to_fits() {
         same(&done.tables, &live, &format!("{method}: batch and live across a gap"));
         let tacs = common::table(&done.tables, "tacs");
         let starts: Vec<f64> = (0..tacs.len()).filter_map(|r| tacs.number(r, "start_s")).collect();
-        assert!(starts.iter().any(|s| (16.9..17.6).contains(s)), "{method}: no episode begins behind the gap: {starts:?}");
+        assert!(
+            starts.iter().any(|s| (16.9..17.6).contains(s)),
+            "{method}: no episode begins behind the gap: {starts:?}"
+        );
     }
 }
 

@@ -24,9 +24,9 @@ pub mod sass;
 pub mod spline;
 pub mod stft;
 pub mod stimulation;
+mod stretches;
 mod teeth;
 pub mod template;
-mod stretches;
 #[cfg(test)]
 mod testing;
 pub mod windows;

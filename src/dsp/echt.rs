@@ -323,6 +323,7 @@ mod tests {
         let mut eight = Window::<8>::new(echt.clone());
         let mut one: Vec<_> = (0..8).map(|_| Window::<1>::new(echt.clone())).collect();
         let mut full = Window::<1>::new(every);
+        #[allow(clippy::needless_range_loop)] // eight signals side by side
         for i in 0..9000 {
             let [re, im] = eight.push(&std::array::from_fn(|c| x[c][i]));
             for c in 0..8 {

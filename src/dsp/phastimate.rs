@@ -164,7 +164,7 @@ fn yule_walker(x: &[f64], r: &mut [f64], a: &mut [Vec<f64>; 2]) -> usize {
     let [a, previous] = a;
     let mut error = r[0];
     for m in 0..a.len() {
-        if !(error > FLOOR * r[0]) {
+        if error.is_nan() || error <= FLOOR * r[0] {
             return m;
         }
         let predicted: f64 = (0..m).map(|j| a[j] * r[m - j]).sum();

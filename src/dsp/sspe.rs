@@ -140,11 +140,11 @@ fn step(x: &[f64], model: &Model, variance: f64) -> Option<Model> {
 
     let mut means = DMatrix::zeros(d, n);
     let mut m = DVector::zeros(d);
-    for t in 0..n {
+    for (t, sample) in x.iter().enumerate().take(n) {
         if t > 0 {
             m = &f * m;
         }
-        let error = x[t] - observed(&m);
+        let error = sample - observed(&m);
         m.axpy(error, &at(t).gain, 1.0);
         means.set_column(t, &m);
     }
@@ -305,8 +305,9 @@ impl Filter {
         for (j, &[c, s]) in self.rotations.iter().enumerate() {
             let (a, b) = (2 * j, 2 * j + 1);
             (self.mean[a], self.mean[b]) = (c * self.mean[a] - s * self.mean[b], s * self.mean[a] + c * self.mean[b]);
-            for k in 0..d {
-                (p[a][k], p[b][k]) = (c * p[a][k] - s * p[b][k], s * p[a][k] + c * p[b][k]);
+            let (head, tail) = p.split_at_mut(b);
+            for (x, y) in head[a][..d].iter_mut().zip(&mut tail[0][..d]) {
+                (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
             }
         }
         for (j, &[c, s]) in self.rotations.iter().enumerate() {
@@ -331,7 +332,7 @@ impl Filter {
 /// errors of standard deviation 1: `R = √(π/8) r e^{−r²/4} (I₀(r²/4) + I₁(r²/4))` (Mardia & Jupp 2000, Directional Statistics,
 /// 3.5.6), to 1e-6. Near 1/r where r is large; infinite at 0, where any phase is as likely.
 pub fn circular_sd(ratio: f64) -> f64 {
-    if !(ratio > 0.0) {
+    if ratio.is_nan() || ratio <= 0.0 {
         return if ratio.is_nan() { f64::NAN } else { f64::INFINITY };
     }
     if ratio > 1e3 {

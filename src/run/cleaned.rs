@@ -228,7 +228,9 @@ fn with_verdicts(recording: &Recording, session: &Session, tables: &[Table]) -> 
     let mut described = recording.clone();
     described.event_is_stimulus.resize(described.event_names.len(), true);
     let Some(table) = tables.iter().find(|t| t.name() == "tacs") else { return described };
-    let mut episodes: BTreeMap<i64, (f64, f64, Vec<(String, String)>)> = BTreeMap::new();
+    // start, end, channels with their verdicts
+    type Told = (f64, f64, Vec<(String, String)>);
+    let mut episodes: BTreeMap<i64, Told> = BTreeMap::new();
     for row in 0..table.len() {
         let number = |column| table.number(row, column);
         let (Some(segment), Some(start), Some(end)) = (number("segment"), number("start_s"), number("end_s")) else {

@@ -19,7 +19,7 @@ def one(job):
     flags = ["--quiet", 60, "--am", modulation, "--alpha", alpha, "--seed", seed]
     run([sys.executable, SHARED / "peers" / "gen_tacs.py", path, *flags], env={**os.environ, "OMP_NUM_THREADS": "1"})
     verb = ["run", options.method] if options.method else ["tacs"]
-    rows = table(*verb, path, "--table", "tacs")
+    rows = table(*verb, path, "--channels", "*", "--table", "tacs")
     for made in folder.glob(f"{path.stem}.*"):
         made.unlink()
     assert len(rows) == 1, f"{len(rows)} rows for one channel and one episode"
