@@ -130,3 +130,82 @@ fn law_3_every_marker_of_power_time_and_connectivity() {
         assert_eq!(push_blocks(&recipe, 100, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
     }
 }
+
+#[test]
+fn law_3_phase_of_every_kind_in_a_callback() {
+    use stimkit::clean::phase::{Phase, Tracker};
+    let x: Vec<f64> =
+        (0..20_000).map(|i| 10.0 * (0.2527 * f64::from(i)).cos() + f64::from(i * 7919 % 101) / 20.0).collect();
+    for method in ["echt", "phastimate", "kalman"] {
+        let text = format!("method = '{method}'\ntarget_deg = 90\nmin_percentile = 10\nrefractory_ms = 0");
+        let config: Phase = toml::from_str(&text).unwrap();
+        let model = config.calibrate(250.0, &["Cz"], std::slice::from_ref(&x)).unwrap();
+        let mut tracker = Tracker::new(&config, 250.0, &["Cz"], Some(&model)).unwrap();
+        let before = allocations();
+        let hits = x.iter().filter(|v| tracker.push(&[**v]).is_some()).count();
+        assert_eq!((allocations() - before, hits > 500), (0, true), "{method}: {hits} triggers");
+    }
+}
+
+/// Who watches a cleaning Stage is as quiet as the Stage, with a recording to compare with, a gap, a channel that clips and one of NaN.
+#[test]
+fn the_quality_check_allocates_nothing() {
+    use std::sync::Arc;
+    use stimkit::clean::quality::{Method, watch};
+    use stimkit::flow::BuildContext;
+    use stimkit::signal::{Channel, ChannelKind, Episode, Segment, Stimulation, StreamInfo};
+    use stimkit::unit::{Clock, Rate, Tick, Unit};
+
+    let clock = Clock::stored(Rate::from_hz(500.0).unwrap());
+    let channels: Vec<Channel> =
+        (0..9).map(|c| Channel::new(format!("E{c}"), ChannelKind::Eeg, Unit::Microvolt)).collect();
+    let info = StreamInfo { clock, channels: channels.into(), max_block: 512 };
+    let episode = |segment, on: std::ops::Range<i64>| Episode {
+        segment,
+        plateau: on.clone(),
+        on,
+        cycles: 0.02,
+        phase: 0.0,
+        amplitude: 1e3,
+        channel: "E0".into(),
+    };
+    let segment = |first, length| Segment { first: Tick(first), length, start_s: 0.0 };
+    let episodes = vec![episode(0, 20_000..30_000), episode(1, 40_000..40_500)];
+    let context = BuildContext {
+        segments: Arc::new([segment(0, 35_000), segment(35_000, 15_000)]),
+        stimulation: Some((clock, Arc::new(Stimulation { episodes }))),
+        ..BuildContext::default()
+    };
+    let mut watch = watch(&info, &info, &context, Method::new("test")).unwrap();
+    let mut block = Block::new(9, 512);
+    let mut counted = 0;
+    for pass in 0..3 {
+        for (i, first) in (0..50_000_i64).step_by(500).enumerate() {
+            block.start(u32::from(first >= 35_000), first, 500);
+            for (c, k) in (0..9).flat_map(|c| (0..500).map(move |k| (c, k))) {
+                let n = first + k as i64;
+                let noise = (n * 7919 % 1013) as f64 / 100.0;
+                let value = (1e3 * (n as f64 * 0.02 * std::f64::consts::TAU).sin() + noise).min(990.0);
+                block.set(c, k, if c == 3 { f64::NAN } else { value });
+            }
+            let before = allocations();
+            if pass == 0 {
+                watch.quiet(&block);
+            } else {
+                watch.before(&block);
+                watch.after(&block);
+                if i == 69 || i == 99 {
+                    watch.end_segment();
+                }
+            }
+            counted += allocations() - before;
+        }
+        if pass == 1 {
+            assert_eq!(watch.report()[0].len(), 18);
+            let before = allocations();
+            watch.reset();
+            counted += allocations() - before;
+        }
+    }
+    assert_eq!(counted, 0);
+}

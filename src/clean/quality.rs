@@ -16,9 +16,9 @@
 //! (breathing; both sides, above, below) and ±0.8–2 Hz (heart). Sidebands of the harmonics are not looked at: they are as much
 //! smaller as the harmonics are.
 //!
-//! **Impropriety.** An artefact's amplitude modulation lies along its carrier, what the brain adds is circular: see
-//! [`Improper`](bands). r is the correlation of upper and lower sidebands in the frame of the raw artefact of the channel;
-//! impropriety_db = 10 log₁₀ (1 + r)/(1 − r) is in-phase over quadrature power. This needs no data without stimulation.
+//! **Impropriety.** An artefact's amplitude modulation lies along its carrier, what the brain adds is circular (Schreier and
+//! Scharf 2010, 10.1017/CBO9780511815911, ch. 2): r is the correlation of upper and lower sidebands in the frame of the raw artefact of the channel;
+//! impropriety_db = 10 log₁₀ (1 + r)/(1 − r) is in-phase over quadrature power, both sidebands scaled to equal power. This needs no data without stimulation.
 //!
 //! **Verdict.** A test counts at 1 % over all tests of the row (Bonferroni), and a change must exceed 1 dB as well. `unusable`: more than
 //! 0.1 % of the samples clipped, or a clipped run over 10 ms, or the channel is flat, not finite, or refused by the method.

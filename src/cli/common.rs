@@ -52,6 +52,9 @@ pub(super) struct Common {
     /// A recording of the same channels without stimulation, to compare with and to calibrate on
     #[arg(long, value_name = "FILE")]
     quiet_recording: Option<PathBuf>,
+    /// Also write the cleaned recording: DIR/<recording>/cleaned.vhdr (BrainVision, float32), the verdicts in its markers
+    #[arg(long)]
+    cleaned: bool,
     /// Print the recipe that would run, and stop
     #[arg(long)]
     print_recipe: bool,
@@ -214,6 +217,18 @@ impl Common {
         talk: &Talk,
         command: Vec<String>,
     ) -> Result<u8> {
+        self.run_cleaning(text, patch, self.cleaned, talk, command)
+    }
+
+    /// As [`Common::run`]; whether the cleaned recording is written is said by the caller.
+    pub fn run_cleaning(
+        &self,
+        text: &str,
+        patch: impl FnOnce(&mut Recipe) -> Result<()>,
+        cleaned: bool,
+        talk: &Talk,
+        command: Vec<String>,
+    ) -> Result<u8> {
         let recipe = self.recipe(text, patch)?;
         if self.print_recipe {
             return super::print(|out| out.write_all(recipe.to_toml().as_bytes()));
@@ -226,7 +241,7 @@ impl Common {
             let (models, quiet) = (models.clone(), self.quiet_recording.clone());
             run::analyse(path, &recipe, &Options { models, quiet, ..options.clone() })
         };
-        self.place.run(&work, &recipe.to_toml(), &tables, talk, command)
+        self.place.run(&work, &recipe.to_toml(), &tables, cleaned, talk, command)
     }
 }
 
@@ -237,6 +252,7 @@ impl Place {
         work: &batch::Work<'_>,
         recipe: &str,
         tables: &[&str],
+        cleaned: bool,
         talk: &Talk,
         command: Vec<String>,
     ) -> Result<u8> {
@@ -260,6 +276,7 @@ impl Place {
         let ended = |outcome: &Outcome| bar.suspend(|| talk.ended(outcome));
         let batch = Batch {
             out: self.out.as_deref(),
+            cleaned,
             jobs: jobs(self.jobs)?,
             csv_raw: self.csv_raw,
             force: self.force,

@@ -10,6 +10,7 @@ mod convert;
 mod events;
 mod info;
 mod simulate;
+mod tacs;
 mod talk;
 mod waveform;
 
@@ -52,6 +53,8 @@ enum Command {
     Tfr(analyse::TfrArgs),
     /// Spectral and envelope connectivity: all pairs, seeds or chosen pairs
     Connectivity(analyse::ConnectivityArgs),
+    /// tACS: the artefact taken out, what is left of it judged, and what is left of the brain measured
+    Tacs(tacs::Args),
     /// Quality of a stimulation waveform: a WAV file, or a copy of the stimulation in a recording
     Waveform(waveform::Args),
     /// Any analysis described by a TOML recipe (a file, or the name of a built-in one)
@@ -113,6 +116,7 @@ fn dispatch(command: Command, talk: &Talk, line: Vec<String>) -> Result<u8> {
         Command::Power(args) => analyse::power(&args, talk, line),
         Command::Tfr(args) => analyse::tfr(&args, talk, line),
         Command::Connectivity(args) => analyse::connectivity(&args, talk, line),
+        Command::Tacs(args) => tacs::run(&args, talk, line),
         Command::Waveform(args) => waveform::run(&args, talk, line),
         Command::Run(args) => analyse::run(&args, talk, line),
         Command::Recipe { name: None } => {

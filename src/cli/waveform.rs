@@ -36,5 +36,5 @@ pub(super) fn run(args: &Args, talk: &Talk, command: Vec<String>) -> Result<u8> 
         expect: args.expect.clone().unwrap_or_default(),
     };
     let tables = [WAVEFORM.name, EXPECTATIONS.name];
-    args.place.run(&|path, options| watch(path, &settings, options), &settings.to_toml(), &tables, talk, command)
+    args.place.run(&|path, options| watch(path, &settings, options), &settings.to_toml(), &tables, false, talk, command)
 }

@@ -23,6 +23,8 @@ macro_rules! with_markers {
             "index" => Index(index::IndexConfig),
             "tfr" => Tfr(tfr::TfrConfig),
             "pac" => Pac(pac::PacConfig),
+            "entrainment" => Entrainment(entrainment::EntrainmentConfig),
+            "after-effect" => AfterEffect(after_effect::AfterEffectConfig),
         } }
     };
 }
@@ -134,6 +136,29 @@ mod tests {
                 "component,window_start_ms,window_end_ms,target,opposite,n_channels,n_significant,share,n_same_side,\
                  n_other_side,hemispheric_ratio,isp,speed_m_per_s,r_squared,n_fit,n_trials,caution",
             ),
+            (
+                &super::entrainment::ENTRAINMENT,
+                "stimulus,frequency_hz,multiple,channel,n_windows,n_eff,bandwidth_hz,plv,null_expectation,ppc,p,\
+                 phase_deg,amplitude_uv,valid,reason",
+            ),
+            (
+                &super::entrainment::ARNOLD,
+                "stimulus,channel,frequency_hz,iaf_hz,delta_hz,intensity_ma,artefact_uv,episodes,plv,ppc,n_eff,\
+                 null_expectation,valid",
+            ),
+            (
+                &super::entrainment::PHASE_POWER,
+                "stimulus,channel,band,low_hz,high_hz,phase_deg,power_uv2,n_samples,mi,p,n_epochs,valid,note",
+            ),
+            (
+                &super::after_effect::AFTER_EFFECT,
+                "from,to,measure,band,low_hz,high_hz,channel_a,channel_b,value_from,value_to,change,change_unit,ci_low,\
+                 ci_high,p,n_from,n_to,block_epochs,caveat",
+            ),
+            (
+                &super::after_effect::DRIFT,
+                "channel,n_epochs,slope_uv_per_s,steepest_uv_per_s,level_uv_per_s,largest_step_uv,step_s",
+            ),
         ];
         for &(spec, columns) in tables {
             let names: Vec<&str> = spec.columns.iter().map(|c| c.name.as_ref()).collect();
@@ -150,6 +175,7 @@ mod tests {
                     ("_uv2_per_hz", "uV2/Hz"),
                     ("_uv2", "uV2"),
                     ("_m_per_s", "m/s"),
+                    ("_uv_per_s", "uV/s"),
                     ("_mm", "mm"),
                     ("_uv_ms", "uV ms"),
                     ("_uv", "uV"),
@@ -192,6 +218,12 @@ mod tests {
         check::<super::connectivity::ConnectivityConfig>("orthogonalize = 'symmetric'\n[graph]\ndensity = [0.3]");
         check::<super::spread::SpreadConfig>("target = 'C4'\nflips = 500");
         check::<super::quality::QualityConfig>("decay_treated = true\nline_hz = 60");
+        check::<super::entrainment::EntrainmentConfig>(
+            "window_ms = 500\nmultiples = [1, 2]\npower_hz = { beta = [13, 40] }",
+        );
+        check::<super::after_effect::AfterEffectConfig>(
+            "from = 'EO'\npairs = [['F*', 'Pz']]\nconnectivity = ['imcoh']",
+        );
         check::<super::connectivity::ConnectivityConfig>("mode = 'fourier'\npairs = [['F*', 'Pz']]");
     }
 }

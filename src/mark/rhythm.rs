@@ -283,6 +283,21 @@ impl Rhythm {
     }
 }
 
+/// The individual alpha peak of a spectrum: over channels, weighted by quality, as in the row `mean`, but from one channel on.
+/// The smoothing frame is as wide as the published one, 2.7 Hz, whatever the resolution. `None` where no channel has one.
+pub(super) fn alpha_peak(spectrum: &Spectrum, eeg: &[usize], bad: &[bool]) -> Option<f64> {
+    let step = spectrum.resolution_hz;
+    let frame_bins = ((2.7 / step).round() as usize | 1).max(5);
+    let top = 40_f64.min((spectrum.bins - 1) as f64 * step);
+    let config =
+        RhythmConfig { frame_bins, order: 5.min(frame_bins - 2), fit_hz: [1.0, top], ..RhythmConfig::default() };
+    let rhythm = Rhythm { config, eeg: eeg.to_vec(), spectrum: 0 };
+    let (findings, _, first) = rhythm.findings(spectrum, bad);
+    let peaks = findings.iter().filter_map(|f| f.peak.zip(f.quality));
+    let (sum, weight) = peaks.fold((0.0, 0.0), |(s, w), (peak, q)| (s + (first + peak) as f64 * step * q, w + q));
+    (weight > 0.0).then(|| sum / weight)
+}
+
 impl Marker for Rhythm {
     fn report(&self, report: &Report<'_>) -> Vec<Table> {
         let mut table = Table::new(&RHYTHM);

@@ -61,6 +61,21 @@ pub const BUILTIN: &[Builtin] = &[
         about: "Power and phase locking over time and frequency around TMS pulses, and the natural frequency",
         text: include_str!("../../recipes/tms-tfr.toml"),
     },
+    Builtin {
+        name: "tacs",
+        about: "The artefact of tACS taken out and what is left judged; power, entrainment and after-effects by stretches",
+        text: include_str!("../../recipes/tacs.toml"),
+    },
+    Builtin {
+        name: "phase",
+        about: "The phase of the alpha rhythm at every sample, without looking ahead, and triggers at its peak",
+        text: include_str!("../../recipes/phase.toml"),
+    },
+    Builtin {
+        name: "pre-post",
+        about: "What changed from before stimulation to after it (tDCS, photobiomodulation, tACS): power, alpha, connectivity, drift",
+        text: include_str!("../../recipes/pre-post.toml"),
+    },
 ];
 
 impl Builtin {

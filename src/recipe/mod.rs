@@ -218,6 +218,41 @@ impl Recipe {
         toml::to_string(&whole).unwrap_or_default()
     }
 
+    /// Puts another cleaning Stage in place of the recipe's own, and tells it the stimulation's frequency. What was said of the
+    /// stimulation stays.
+    ///
+    /// # Errors
+    /// When the recipe does not clean, or there is no such Stage.
+    pub fn clean_by(&mut self, method: Option<&str>, frequency_hz: Option<f64>) -> Result<()> {
+        let cleans = |part: &StagePart| !part.config().tables().is_empty();
+        let Some(part) = self.stream.iter_mut().find(|part| cleans(part)) else {
+            return Err(
+                Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
+            );
+        };
+        let mut keys = part.table();
+        let mut stimulation = match keys.remove("stimulation") {
+            Some(toml::Value::Table(told)) => told,
+            _ => toml::Table::new(),
+        };
+        if let Some(hz) = frequency_hz {
+            stimulation.insert("frequency_hz".to_owned(), hz.into());
+        }
+        let name = method.unwrap_or_else(|| part.name()).to_owned();
+        if name == part.name() {
+            keys.remove("use");
+        } else {
+            keys.clear();
+        }
+        keys.insert("stimulation".to_owned(), stimulation.into());
+        let wrong = |message: String| Error::usage(format!("--method {name}: {message}"));
+        *part = StagePart::parse(&name, keys).map_err(wrong)?;
+        if !cleans(part) {
+            return Err(wrong("does not clean".to_owned()));
+        }
+        Ok(())
+    }
+
     /// Sets `key` on every marker that has it; says on how many.
     ///
     /// # Errors

@@ -64,6 +64,13 @@ parts! {
         "reference" => Reference(clean::reference::Reference),
         "stft" => Stft(clean::stft::Stft),
         "harmonics" => Harmonics(clean::harmonics::Harmonics),
+        "parrm" => Parrm(clean::parrm::Parrm),
+        "comb" => Comb(clean::comb::Comb),
+        "template" => Template(clean::template::Template),
+        "phase" => Phase(clean::phase::Phase),
+        "kalman" => Kalman(clean::kalman::Kalman),
+        "regression" => Regression(clean::regression::Regression),
+        "sass" => Sass(clean::sass::Sass),
     }
 }
 

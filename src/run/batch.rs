@@ -29,6 +29,8 @@ pub struct Batch<'a> {
     pub out: Option<&'a Path>,
     /// Recordings and threads at once.
     pub jobs: usize,
+    /// Also write the cleaned recording, `cleaned.vhdr`, into each recording's folder, where the recipe cleans.
+    pub cleaned: bool,
     /// Leave text that looks like a formula alone.
     pub csv_raw: bool,
     /// Overwrite an earlier run's output.
@@ -40,6 +42,9 @@ pub struct Batch<'a> {
     /// The command line, for `run.json`.
     pub command: Vec<String>,
 }
+
+/// Name of the cleaned recording's header.
+pub const CLEANED: &str = "cleaned.vhdr";
 
 /// What is done with one file.
 pub type Work<'w> = dyn Fn(&Path, &Options<'_>) -> Result<Analysis> + Sync + 'w;
@@ -163,14 +168,22 @@ fn one(work: &Work<'_>, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         tables: Vec::new(),
         identity: input.identity.clone(),
     };
-    let options = Options { threads, ..batch.options.clone() };
+    let cleaned = batch.out.filter(|_| batch.cleaned).map(|out| out.join(&input.identity.recording).join(CLEANED));
+    let options = Options { threads, cleaned, ..batch.options.clone() };
     // whatever a bug in one recording does, the others go on
     let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // the input is hashed meanwhile; where nothing is written nobody asks for it
         let (analysis, hashed) = match batch.out {
             Some(out) => {
                 // from here on the recording is not done, whatever an earlier run has left
-                forget(&out.join(&input.identity.recording), "recording.json")?;
+                let folder = out.join(&input.identity.recording);
+                forget(&folder, "recording.json")?;
+                for extension in ["vhdr", "vmrk", "eeg"] {
+                    forget(&folder, &Path::new(CLEANED).with_extension(extension).to_string_lossy())?;
+                }
+                if options.cleaned.is_some() {
+                    create_folder(&folder)?;
+                }
                 rayon::join(|| work(&input.path, &options), || hash_input(&input.path).map(Some))
             }
             None => (work(&input.path, &options), Ok(None)),
@@ -380,7 +393,7 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
     .map(drop)
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

@@ -1,6 +1,7 @@
 //! Before the main pass: Stages that must see the whole stream first are fitted, each behind the Stages before it.
 
 use super::front::Watched;
+use super::input::Input;
 use super::pipeline::{Models, Pipeline, model_of, stages};
 use super::recording::{Options, Session, interrupted};
 use crate::flow::{BuildContext, Model, Problems, Replay, Source};
@@ -13,69 +14,92 @@ use std::collections::VecDeque;
 /// The condition of windows during stimulation.
 const DURING: &str = "stim";
 
-/// What fits have found out about a recording.
-#[derive(Debug, Default)]
-pub(super) struct Learnt {
-    /// A model per Stage that needs one, in the order of the Stages.
-    pub models: Models,
-    /// Where stimulation was found, in ticks: which stretch it is, its first tick, how many.
-    pub stretches: Vec<(&'static str, i64, i64)>,
-}
-
 /// Whether a Stage of the recipe says where stimulation is: then windows may be cut within `pre`, `stim`, `gap` and `post`.
 pub(super) fn finds_stimulation(recipe: &Recipe) -> bool {
-    recipe.stream.iter().any(|part| !part.config().tables().is_empty())
+    super::cleaned::cleans(&recipe.stream)
 }
 
-/// Fits every Stage that asks for it and has no model yet. The source stands at its beginning before and after.
+/// What a Stage is built in.
+fn context(recipe: &Recipe, input: &Input, threads: usize) -> BuildContext {
+    BuildContext {
+        line_hz: input.line_hz,
+        bad: recipe.input.bad.clone(),
+        seed: recipe.input.seed,
+        segments: input.segments.clone().into(),
+        threads,
+        ..BuildContext::default()
+    }
+}
+
+/// Fits every Stage that asks for it and has no model yet; a model per Stage that needs one, in the order of the Stages. The
+/// source stands at its beginning before and after.
 pub(super) fn learn(
     source: &mut dyn Source,
-    quiet: Option<&mut dyn Source>,
+    mut quiet: Option<&mut dyn Source>,
     session: &Session,
     options: &Options<'_>,
-) -> Result<Learnt> {
+) -> Result<Models> {
     let (parts, input) = (&session.recipe.stream, &session.input);
-    let mut learnt = Learnt { models: options.models.clone(), ..Learnt::default() };
-    let mut quiet = quiet;
+    let mut models = options.models.clone();
     for place in 0..parts.len() {
-        let context = || BuildContext {
-            line_hz: input.line_hz,
-            bad: session.recipe.input.bad.clone(),
-            seed: session.recipe.input.seed,
-            segments: input.segments.clone().into(),
-            threads: options.threads,
-            ..BuildContext::default()
-        };
+        if model_of(parts, place, &models).is_some() {
+            continue;
+        }
         let mut problems = Problems::default();
-        let chain = |context: &mut BuildContext, problems: &mut Problems| {
-            stages(&parts[..place], &learnt.models, &input.info, context, problems)
-        };
-        let mut own = context();
-        let before = chain(&mut own, &mut problems);
+        let mut own = context(&session.recipe, input, options.threads);
+        let before = stages(&parts[..place], &models, &input.info, &mut own, &mut problems);
         if before.len() < place {
             // what is wrong there is told by `Pipeline::build`, with everything else
             break;
         }
         let info = before.last().map_or(&input.info, |(stage, _)| stage.output()).clone();
         problems.enter(format!("stream[{place}]"));
-        if model_of(parts, place, &learnt.models).is_none() {
-            let Some(mut fit) = parts[place].config().fit(&info, &mut own, &mut problems) else { continue };
-            source.rewind()?;
-            let mut stream = Chain::new(source, before, info.clone(), session, options);
-            if let Some(quiet) = quiet.as_deref_mut() {
-                quiet.rewind()?;
-                let other = chain(&mut context(), &mut problems);
-                stream.quiet = Some(Box::new(Chain::new(quiet, other, info.clone(), session, options)));
-            }
-            let model = fit.fit(&mut stream).map_err(|e| placed(e, place, parts[place].name()))?;
-            learnt.models.push(model);
+        let Some(mut fit) = parts[place].config().fit(&info, &mut own, &mut problems) else { continue };
+        source.rewind()?;
+        let mut stream = Chain::new(source, before, info.clone(), session, options);
+        if let Some(quiet) = quiet.as_deref_mut() {
+            quiet.rewind()?;
+            let mut other = context(&session.recipe, input, options.threads);
+            let before = stages(&parts[..place], &models, &input.info, &mut other, &mut problems);
+            stream.quiet = Some(Box::new(Chain::new(quiet, before, info, session, options)));
         }
-        if let Some(found) = model_of(parts, place, &learnt.models).and_then(stimulation) {
-            learnt.stretches = stretches(&found, &info, &input.segments);
-        }
+        models.push(fit.fit(&mut stream).map_err(|e| placed(e, place, parts[place].name()))?);
     }
     source.rewind()?;
-    Ok(learnt)
+    Ok(models)
+}
+
+/// Where the models say that stimulation was, as events of the input: `pre`, `stim`, `gap` and `post`, each as long as it lasted, so
+/// that windows can be cut within them. A batch cues them of its own accord; whoever pushes live cues them too.
+///
+/// A name that the input uses for something else gets ` (found)` behind it.
+pub fn found_events(recipe: &Recipe, models: &Models, input: &mut Input) -> Vec<Event> {
+    let mut found = Vec::new();
+    for place in 0..recipe.stream.len() {
+        let Some(stimulation) = model_of(&recipe.stream, place, models).and_then(stimulation) else { continue };
+        let mut context = context(recipe, input, 1);
+        let before = stages(&recipe.stream[..place], models, &input.info, &mut context, &mut Problems::default());
+        let info = before.last().map_or(&input.info, |(stage, _)| stage.output());
+        // the last Stage to speak of stimulation knows best
+        found = stretches(&stimulation, info, &input.segments);
+    }
+    let rate = input.info.clock.input;
+    let mut events = Vec::new();
+    for name in [Free::Pre.name(), DURING, Free::Gap.name(), Free::Post.name()] {
+        if !found.iter().any(|(which, ..)| *which == name) {
+            continue;
+        }
+        let taken = input.event_names.iter().any(|n| n == name);
+        let id = EventName(input.event_names.len() as u32);
+        input.event_names.push(if taken { format!("{name} (found)") } else { name.to_owned() });
+        let mine = found.iter().filter(|(which, ..)| *which == name);
+        events.extend(mine.map(|&(_, first, length)| Event {
+            duration_s: rate.seconds(length as f64),
+            ..Event::new(Tick(first), id)
+        }));
+    }
+    events.sort_by_key(|e| e.tick);
+    events
 }
 
 /// Says at which Stage it went wrong.
@@ -113,30 +137,6 @@ fn stretches(found: &Stimulation, info: &StreamInfo, segments: &[Segment]) -> Ve
         .collect();
     all.sort_by_key(|(_, first, _)| *first);
     all
-}
-
-/// Adds the stretches to the session as events, so that windows can be cut within them.
-pub(super) fn announce(learnt: &Learnt, session: &mut Session) {
-    let rate = session.input.info.clock.input;
-    for name in [Free::Pre.name(), DURING, Free::Gap.name(), Free::Post.name()] {
-        let mine = learnt.stretches.iter().filter(|(which, ..)| *which == name);
-        let events: Vec<(i64, i64)> = mine.map(|(_, first, length)| (*first, *length)).collect();
-        if events.is_empty() {
-            continue;
-        }
-        // a name that the file uses for something else stays the file's
-        let taken = session.input.event_names.iter().any(|n| n == name);
-        let name = if taken { format!("{name} (found)") } else { name.to_owned() };
-        let id = EventName(session.input.event_names.len() as u32);
-        session.input.event_names.push(name);
-        session.events.extend(
-            events.iter().map(|&(first, length)| Event {
-                duration_s: rate.seconds(length as f64),
-                ..Event::new(Tick(first), id)
-            }),
-        );
-    }
-    session.events.sort_by_key(|e| e.tick);
 }
 
 /// Lets those who watch see a recording without stimulation first.

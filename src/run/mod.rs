@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod calibrate;
+mod cleaned;
 mod epoched;
 mod epochs;
 pub mod events;
@@ -21,6 +22,7 @@ mod spool;
 mod tables;
 pub mod waveform;
 
+pub use calibrate::found_events;
 pub use epochs::TrialRow;
 pub use input::Input;
 pub use models::read_models;

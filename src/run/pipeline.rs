@@ -127,13 +127,9 @@ impl Pipeline {
                 (trigger, first, first, len)
             }
         };
-        let info = EpochInfo {
-            clock: out.clock,
-            channels: input.info.channels.clone(),
-            first,
-            len,
-            conditions: conditions.len(),
-        };
+        // a Stage that joins channels may add some behind them
+        let channels = if n == 1 { out.channels.clone() } else { input.info.channels.clone() };
+        let info = EpochInfo { clock: out.clock, channels: channels.clone(), first, len, conditions: conditions.len() };
         let (parts, markers) = behind(recipe, &info, models, &mut shared, &mut problems);
         let plans: Vec<PsdPlan> = shared.spectra.iter().map(|(_, plan)| plan.clone()).collect();
         problems.into_result()?;
@@ -141,7 +137,7 @@ impl Pipeline {
             return Err(Error::usage("the recipe's stream could not be built"));
         }
 
-        let named: Vec<bool> = input.info.channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
+        let named: Vec<bool> = channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
         let epochs = Epochs::new(info, &named, parts, markers, &plans);
         let round = (ROUND * input.info.max_block) as f64 * out.clock.up as f64 / out.clock.down as f64;
         let late = late_ticks as f64 * out.clock.up as f64 / out.clock.down as f64;
@@ -151,10 +147,11 @@ impl Pipeline {
         let fronts: Vec<Front> = chains
             .into_iter()
             .map(|(channels, info, built)| {
+                let leaving = built.last().map_or(&info, |(stage, _)| stage.output()).channels.len();
                 if notes.is_empty() {
                     notes = describe(&recipe.stream, &info.clock, &built);
                 }
-                let ring = Ring::new(channels.len(), capacity);
+                let ring = Ring::new(leaving, capacity);
                 Front::new(channels, &info, built, ring, monitored)
             })
             .collect();

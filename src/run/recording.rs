@@ -2,7 +2,7 @@
 
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use super::{calibrate, epoched, events};
+use super::{calibrate, cleaned, epoched, events};
 use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
@@ -35,6 +35,8 @@ pub struct Options<'a> {
     pub markers: Vec<&'a MakeMarker<'a>>,
     /// A recording of the same channels without stimulation, for Stages that compare with it.
     pub quiet: Option<PathBuf>,
+    /// Where to write the cleaned recording (NAME.vhdr), where the recipe cleans one.
+    pub cleaned: Option<PathBuf>,
     /// Set from outside to stop at the next round.
     pub stop: Option<&'a AtomicBool>,
     /// Told how many bytes of samples have been read since the last call.
@@ -86,10 +88,10 @@ pub fn analyse_source(
 
     let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
     let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
-    calibrate::announce(&learnt, &mut session);
+    session.announce(&learnt);
     clock.lap("fit");
 
-    let mut pipeline = build(&mut session, options, &learnt.models, options.threads.max(1))?;
+    let mut pipeline = build(&mut session, options, &learnt, options.threads.max(1))?;
     if let Some(quiet) = borrowed(&mut quiet) {
         calibrate::show_quiet(&mut pipeline, quiet, &session)?;
     }
@@ -151,12 +153,18 @@ pub fn analyse_source(
     let out = all_results(&pipeline, rows, drained);
     let conditions = pipeline.conditions();
     clock.lap("report");
+    if let Some(header) = options.cleaned.as_deref().filter(|_| cleaned::cleans(&session.recipe.stream)) {
+        drop(feeds);
+        drop(sources);
+        session.warnings.extend(cleaned::write(open, &session, &learnt, &out, options, header)?);
+        clock.lap("cleaned");
+    }
     Ok(Analysis {
         tables: out,
         conditions,
         recipe: session.recipe.to_toml(),
         warnings: session.warnings,
-        models: learnt.models.into_iter().chain(pipeline.models().iter().cloned()).collect(),
+        models: learnt.into_iter().chain(pipeline.models().iter().cloned()).collect(),
         seconds: clock.laps,
         trials: (kept, asked),
     })
@@ -278,6 +286,14 @@ pub(super) struct Session {
     /// Stream and channels of the recording without stimulation, where one was given.
     pub quiet_stream: usize,
     pub quiet_channels: Vec<usize>,
+}
+
+impl Session {
+    /// Adds what fits have found to the events.
+    fn announce(&mut self, learnt: &Models) {
+        self.events.extend(calibrate::found_events(&self.recipe, learnt, &mut self.input));
+        self.events.sort_by_key(|e| e.tick);
+    }
 }
 
 /// Chooses channels and events, and finds the line frequency.
@@ -536,8 +552,8 @@ pub fn plan(path: &Path, recipe: &Recipe, options: &Options<'_>) -> Result<Plan>
         let mut session = settle(&mut *source, recipe)?;
         let mut quiet = options.quiet.as_deref().map(|path| open_quiet(path, &mut session, options)).transpose()?;
         let learnt = calibrate::learn(&mut *source, borrowed(&mut quiet), &session, options)?;
-        calibrate::announce(&learnt, &mut session);
-        let pipeline = build(&mut session, options, &learnt.models, 1)?;
+        session.announce(&learnt);
+        let pipeline = build(&mut session, options, &learnt, 1)?;
         Ok(Plan {
             stages: pipeline.stages().to_vec(),
             channels: session.channels.len(),

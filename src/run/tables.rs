@@ -147,7 +147,8 @@ pub(super) fn channels(
             let measured = (mean.n > 0).then(|| measures(&mean, &halves, c, line_hz));
             let [noise, step, at_15, at_30, line] = measured.unwrap_or([f64::NAN; 5]);
             rows.push((
-                input.file_index[c],
+                // what a Stage has added comes behind the channels of the file
+                input.file_index.get(c).copied().unwrap_or(usize::MAX),
                 vec![
                     channel.name.clone().into(),
                     channel.kind.name().into(),

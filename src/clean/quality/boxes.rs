@@ -1,67 +1,85 @@
-//! How strong a harmonic is: the mean square of its demodulate over half windows, and the phase of their sum.
+//! How strong a harmonic is: the mean square of its demodulate over boxes of half a window, and the phase of their sum.
 
 use super::demodulate::Hops;
 use super::plan::Group;
 use crate::dsp::fft::Complex;
-use crate::signal::Lanes;
+use crate::signal::{LANES, Lanes};
+use std::f64::consts::PI;
 
-/// One channel's harmonics over one stretch. A box is half a window (the last may be shorter): short enough that a drifting
-/// phase costs little, long enough that the brain adds little.
+/// One channel's harmonics over one stretch. A box is half a window: short enough that a drifting phase costs little, long enough
+/// that the brain adds little; under a Hann window, so that neither 0 Hz nor the mirror image at −k f leaks in. Where not even one
+/// box is full, the plain mean stands in.
 #[derive(Clone)]
 pub(super) struct Boxes {
-    /// `[channel][harmonic]`: the box that is being filled, the sum of |mean|² · hops, the sum of all.
-    cells: Vec<(Complex, f64, Complex)>,
+    /// `[channel][harmonic]`.
+    cells: Vec<Cell>,
+    weights: Vec<f64>,
     filled: usize,
+    boxes: usize,
     hops: usize,
     harmonics: usize,
     channels: usize,
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell {
+    /// The weighted sum of the box that is being filled.
+    open: Complex,
+    /// Σ |box|².
+    energy: f64,
+    /// The sum of all hops.
+    sum: Complex,
+}
+
 impl Boxes {
-    pub fn new(channels: usize, harmonics: usize) -> Self {
-        let cells = vec![(Complex::default(), 0.0, Complex::default()); channels * harmonics];
-        Self { cells, filled: 0, hops: 0, harmonics, channels }
+    pub fn new(channels: usize, group: &Group) -> Self {
+        let (harmonics, half) = (group.oscillators.len(), group.window / 2);
+        // halves of a hop off the ends: the sum is that of a periodic Hann window, half / 2
+        let weight = |i: usize| (PI * (i as f64 + 0.5) / half as f64).sin().powi(2) * 2.0 / half as f64;
+        Self {
+            cells: vec![Cell::default(); channels * harmonics],
+            weights: (0..half).map(weight).collect(),
+            filled: 0,
+            boxes: 0,
+            hops: 0,
+            harmonics,
+            channels,
+        }
     }
 
     pub fn clear(&mut self) {
-        self.cells.fill((Complex::default(), 0.0, Complex::default()));
-        (self.filled, self.hops) = (0, 0);
+        self.cells.fill(Cell::default());
+        (self.filled, self.boxes, self.hops) = (0, 0, 0);
     }
 
     /// Adds a hop.
     pub fn add(&mut self, group: &Group, sums: &[[Lanes; 2]]) {
-        let tiles = self.channels.div_ceil(crate::signal::LANES);
+        let tiles = self.channels.div_ceil(LANES);
+        let weight = self.weights[self.filled];
+        let full = self.filled + 1 == self.weights.len();
         for (at, cell) in self.cells.iter_mut().enumerate() {
-            cell.0 += Hops::value(sums, tiles, group.hop, at % self.harmonics, at / self.harmonics);
+            let z = Hops::value(sums, tiles, group.hop, at % self.harmonics, at / self.harmonics);
+            cell.open += z * weight;
+            cell.sum += z;
+            if full {
+                cell.energy += cell.open.norm_sqr();
+                cell.open = Complex::default();
+            }
         }
-        (self.filled, self.hops) = (self.filled + 1, self.hops + 1);
-        if self.filled == group.window / 2 {
-            self.fold();
-        }
+        self.hops += 1;
+        self.filled = if full { 0 } else { self.filled + 1 };
+        self.boxes += usize::from(full);
     }
 
-    fn fold(&mut self) {
-        for cell in &mut self.cells {
-            *cell = settled(*cell, self.filled);
-        }
-        self.filled = 0;
-    }
-
-    /// Mean square amplitude and phase of a harmonic, of all hops so far; NaN before the first.
+    /// Mean square amplitude and phase of a harmonic, of all so far; NaN before the first hop.
     pub fn read(&self, channel: usize, harmonic: usize) -> (f64, f64) {
         let cell = self.cells[channel * self.harmonics + harmonic];
-        let (_, energy, sum) = settled(cell, self.filled);
-        (energy / self.hops as f64, sum.arg())
+        let square =
+            if self.boxes > 0 { cell.energy / self.boxes as f64 } else { (cell.sum / self.hops as f64).norm_sqr() };
+        (square, cell.sum.arg())
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        (self.cells.len() * size_of::<(Complex, f64, Complex)>()) as u64
+        (self.cells.len() * size_of::<Cell>() + 8 * self.weights.len()) as u64
     }
-}
-
-fn settled((open, energy, sum): (Complex, f64, Complex), filled: usize) -> (Complex, f64, Complex) {
-    if filled == 0 {
-        return (open, energy, sum);
-    }
-    (Complex::default(), energy + open.norm_sqr() / filled as f64, sum + open)
 }

@@ -21,18 +21,21 @@ pub(super) struct Hops {
     /// The first sample of the stretch, which is taken off: then an offset of the amplifier costs no digits.
     offset: Vec<Lanes>,
     tiles: usize,
+    level: bool,
     filled: usize,
     started: bool,
     phase: Box<[[f64; TILE]; 2]>,
 }
 
 impl Hops {
-    pub fn new(channels: usize, harmonics: usize) -> Self {
+    /// `level`: whether the first sample is taken off, which must then be free of the artefact.
+    pub fn new(channels: usize, harmonics: usize, level: bool) -> Self {
         let tiles = channels.div_ceil(LANES);
         Self {
             sums: vec![[[0.0; LANES]; 2]; tiles * harmonics],
             offset: vec![[0.0; LANES]; tiles],
             tiles,
+            level,
             filled: 0,
             started: false,
             phase: Box::new([[0.0; TILE]; 2]),
@@ -51,7 +54,7 @@ impl Hops {
 
     /// Adds samples `from..to` of a block; calls `done` with the sums when a hop is full.
     pub fn push(&mut self, group: &Group, block: &Block, from: usize, to: usize, mut done: impl FnMut(&[[Lanes; 2]])) {
-        if !self.started && from < to {
+        if self.level && !self.started && from < to {
             self.started = true;
             for (t, offset) in self.offset.iter_mut().enumerate() {
                 *offset = block.group(t)[from].map(|v| if v.is_finite() { v } else { 0.0 });
@@ -184,7 +187,7 @@ impl Demodulator {
     pub fn new(channels: usize, group: &Group) -> Self {
         let (harmonics, window) = (group.oscillators.len(), group.window);
         Self {
-            hops: Hops::new(channels, harmonics),
+            hops: Hops::new(channels, harmonics, true),
             ring: vec![Complex::default(); channels * harmonics * window],
             count: 0,
             hann: (0..window).map(|i| (PI * i as f64 / window as f64).sin().powi(2)).collect(),

@@ -96,7 +96,7 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
     let known = |p: &f64| p.is_finite();
     let tests =
         changes.iter().filter(|c| c.more.is_finite()).count() + 2 * improper.iter().filter(|i| i.1.is_finite()).count();
-    let corrected = |p: f64| (p * tests as f64).min(1.0);
+    let corrected = |p: f64| if p.is_nan() { p } else { (p * tests as f64).min(1.0) };
     let all = changes.iter().map(|c| c.more).chain(improper.iter().flat_map(|i| [i.1, i.2]));
     let p = corrected(all.filter(known).fold(f64::NAN, f64::min));
 
@@ -165,11 +165,11 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
         impropriety_db,
         clipped_fraction: if tally.clip.samples > 0 { clipped_fraction } else { f64::NAN },
         floor_uv: floor(on, free, tests, step_uv),
-        score: -p.log10(),
+        score: 0.0 - p.log10(),
         p,
         breathing_db: changes[BREATHING.start].db,
         heart_db: changes[HEART.start].db,
-        loss_db: -changes.iter().map(|c| c.db).filter(|v| v.is_finite()).fold(0.0, f64::min),
+        loss_db: largest(changes.iter().map(|c| -c.db)).max(0.0),
         run_ms: 1e3 * run_s,
         step_uv,
     }

@@ -2,7 +2,7 @@
 
 use crate::dsp::fft::fast_len;
 use crate::dsp::harmonics::Oscillator;
-use crate::signal::{Episode, Segment, Stimulation};
+use crate::signal::{Segment, Stimulation};
 use std::ops::Range;
 
 /// Harmonics that are looked at, the fundamental included.
@@ -11,10 +11,10 @@ pub(super) const HARMONICS: usize = 5;
 const HOPS_HZ: f64 = 32.0;
 /// Lengths of a window, s: the longest that fits often enough.
 const WINDOWS_S: [f64; 3] = [16.0, 8.0, 4.0];
-/// Windows that the longest choice must leave in the shortest episode; with the shortest length two are enough.
-const ENOUGH: f64 = 5.0;
-/// Episodes whose frequencies differ by less, in Hz, are looked at in the same bins.
-const SAME_HZ: f64 = 1e-3;
+/// A window is short enough when an episode holds more than these, and what is free at least these.
+const ENOUGH: f64 = 4.0;
+/// Episodes whose frequencies differ by less, in Hz, are looked at together: the carrier then turns by 4° in 2 min.
+const SAME_HZ: f64 = 1e-4;
 /// Left out beside an episode, s: found edges are not exact, and filters spread what they did not remove.
 const GUARD_S: f64 = 1.0;
 /// Farthest bin, Hz.
@@ -50,24 +50,32 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(cycles: f64, rate: f64, shortest_s: f64) -> Self {
+    fn new(cycles: f64, rate: f64, wanted_s: f64) -> Self {
         let hop = hop(cycles, rate);
-        let fits = |s: f64| (shortest_s / s - 1.0) * 2.0 + 1.0 >= ENOUGH;
-        let wanted = WINDOWS_S.into_iter().find(|&s| fits(s)).unwrap_or(WINDOWS_S[2]);
-        let half = fast_len((0.5 * wanted * rate / hop as f64).round().max(4.0) as usize);
+        let half = fast_len((0.5 * wanted_s * rate / hop as f64).round().max(4.0) as usize);
         let seconds = (2 * half * hop) as f64 / rate;
-        let nearest = (cycles.min(1.0 - cycles).min((0.5 - cycles).abs() * 2.0) * rate).max(0.0);
-        let reach_hz = REACH_HZ.min(0.45 * nearest);
+        // beyond half way to 0 Hz or to the Nyquist frequency a sideband would meet its mirror image
+        let reach_hz = REACH_HZ.min(0.9 * cycles.min(0.5 - cycles) * rate);
         let bins = |band: [f64; 2]| {
-            let low = (band[0] * seconds - 1e-9).ceil() as usize;
+            let low = ((band[0] * seconds - 1e-9).ceil() as usize).max(2);
             let high = (band[1].min(reach_hz) * seconds + 1e-9).floor() as usize;
-            low.max(2)..(high + 1).max(low.max(2))
+            low..(high + 1).clamp(low, half)
         };
         let (breathing, heart) = (bins(BREATHING_HZ), bins(HEART_HZ));
-        let reach = heart.end.max(breathing.end).max(2) - 1;
+        let reach = heart.end.max(breathing.end) - 1;
         let oscillators = harmonics(cycles, 2.5 / rate).into_iter().map(Oscillator::new).collect();
-        Self { oscillators, hop, window: 2 * half, seconds, reach: reach.min(half - 1), breathing, heart }
+        Self { oscillators, hop, window: 2 * half, seconds, reach, breathing, heart }
     }
+}
+
+/// The longest window that fits often enough into `length_s`, and into all that is free together.
+fn window_s(length_s: f64, free_s: &[f64]) -> f64 {
+    let count = |length: f64, s: f64| if length < s { 0.0 } else { (2.0 * (length / s - 1.0)).floor() + 1.0 };
+    let fits = |s: &f64| {
+        let free: f64 = free_s.iter().map(|&length| count(length, *s)).sum();
+        count(length_s, *s) > ENOUGH && (free_s.is_empty() || free >= ENOUGH)
+    };
+    WINDOWS_S.into_iter().find(fits).unwrap_or(WINDOWS_S[2])
 }
 
 /// Samples per hop: near the wanted rate, and such that 0 Hz, seen from the fundamental, does not fold back onto it.
@@ -107,22 +115,6 @@ pub(super) struct Plan {
 impl Plan {
     pub fn new(stimulation: &Stimulation, segments: &[Segment], rate: f64) -> Self {
         let episodes = &stimulation.episodes;
-        let seconds = |e: &Episode| (e.plateau.end - e.plateau.start) as f64 / rate;
-        // frequencies, each with the shortest of its episodes that is long enough to be looked at
-        let mut found: Vec<(f64, f64)> = Vec::new();
-        let mut group_of = Vec::new();
-        for e in episodes {
-            let length = if seconds(e) < WINDOWS_S[2] { f64::INFINITY } else { seconds(e) };
-            let near = |(c, _): &(f64, f64)| (c - e.cycles).abs() * rate < SAME_HZ;
-            let at = found.iter().position(near).unwrap_or_else(|| {
-                found.push((e.cycles, f64::INFINITY));
-                found.len() - 1
-            });
-            found[at].1 = found[at].1.min(length);
-            group_of.push(at);
-        }
-        let usable = |c: f64| if c.is_finite() && c > 0.0 && c < 0.5 { c } else { 0.25 };
-        let groups: Vec<_> = found.iter().map(|&(c, s)| Group::new(usable(c), rate, s)).collect();
         let guard = (GUARD_S * rate).round() as i64;
         let free = stimulation.free(segments).into_iter().map(|(_, segment, r)| {
             let beside =
@@ -131,8 +123,24 @@ impl Plan {
             let to = if beside(r.end) { r.end - guard } else { r.end };
             Stretch { samples: from..to, episode: None }
         });
+        let free: Vec<_> = free.filter(|s| !s.samples.is_empty()).collect();
+        let seconds = |r: &Range<i64>| (r.end - r.start) as f64 / rate;
+        let free_s: Vec<f64> = free.iter().map(|s| seconds(&s.samples)).collect();
+        // one group for every frequency and length of window
+        let mut found: Vec<(f64, f64)> = Vec::new();
+        let mut group_of = Vec::new();
+        for e in episodes {
+            let cycles = if e.cycles.is_finite() && e.cycles > 0.0 && e.cycles < 0.5 { e.cycles } else { 0.25 };
+            let window_s = window_s(seconds(&e.plateau), &free_s);
+            let same = |(c, s): &(f64, f64)| (c - cycles).abs() * rate < SAME_HZ && *s == window_s;
+            group_of.push(found.iter().position(same).unwrap_or_else(|| {
+                found.push((cycles, window_s));
+                found.len() - 1
+            }));
+        }
+        let groups: Vec<_> = found.into_iter().map(|(cycles, s)| Group::new(cycles, rate, s)).collect();
         let on = episodes.iter().enumerate().map(|(i, e)| Stretch { samples: e.plateau.clone(), episode: Some(i) });
-        let mut stretches: Vec<_> = free.chain(on).filter(|s| !s.samples.is_empty()).collect();
+        let mut stretches: Vec<_> = free.into_iter().chain(on.filter(|s| !s.samples.is_empty())).collect();
         stretches.sort_by_key(|s| s.samples.start);
         Self { groups, group_of, stretches }
     }

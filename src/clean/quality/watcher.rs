@@ -130,7 +130,7 @@ impl Quality {
         let long = (RUN_S * rate).floor() as u64 + 1;
         let groups = &plan.groups;
         let demodulators: Vec<_> = groups.iter().map(|g| Demodulator::new(channels, g)).collect();
-        let boxes: Vec<_> = groups.iter().map(|g| Boxes::new(channels, g.oscillators.len())).collect();
+        let boxes: Vec<_> = groups.iter().map(|g| Boxes::new(channels, g)).collect();
         let spectra: Vec<_> = groups.iter().map(|g| Spectra::new(channels, g)).collect();
         Self {
             names: info.channels.iter().map(|c| c.name.clone()).collect(),
@@ -138,7 +138,7 @@ impl Quality {
             segments: own.iter().map(|s| (s.first.0, s.start_s)).collect(),
             before: Before {
                 place: Place::default(),
-                hops: groups.iter().map(|g| Hops::new(channels, g.oscillators.len())).collect(),
+                hops: groups.iter().map(|g| Hops::new(channels, g.oscillators.len(), false)).collect(),
                 boxes: boxes.clone(),
                 clips: info.channels.iter().map(|c| Clip::new(c.range, long)).collect(),
                 found: vec![None; episodes * channels],
