@@ -20,7 +20,8 @@ pub type Column = [f64; TILE];
 /// Pivots below this share of their column's length mean that columns cannot be told apart.
 const SINGULAR: f64 = 1e-9;
 
-/// A line whose frequency may drift: phase 2π (f n + c (n − n₀)² / 2), and which of its harmonics are meant.
+/// A line whose frequency may drift: phase 2π (f n + c (n − n₀)² / 2), and which of its harmonics are meant. At f = 0.5 exactly its
+/// sine is zero in every sample: such a line is told by its harmonic 1, and has only the cosine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineOf {
     /// f, cycles per sample.
@@ -31,6 +32,23 @@ pub struct LineOf {
     pub origin: f64,
     /// Harmonic numbers, ascending.
     pub harmonics: Vec<usize>,
+}
+
+impl LineOf {
+    /// The line at half the rate.
+    pub fn nyquist() -> Self {
+        Self { cycles: 0.5, chirp: 0.0, origin: 0.0, harmonics: vec![1] }
+    }
+
+    /// Whether it is that one.
+    pub fn is_nyquist(&self) -> bool {
+        self.cycles == 0.5
+    }
+
+    /// Columns that it has.
+    pub fn width(&self) -> usize {
+        if self.is_nyquist() { 1 } else { 2 * self.harmonics.len() }
+    }
 }
 
 /// Cosine and sine columns of some lines.
@@ -45,12 +63,12 @@ pub struct Carriers {
 impl Carriers {
     /// For these lines.
     pub fn new(lines: &[LineOf]) -> Self {
-        let width = lines.iter().map(|l| 2 * l.harmonics.len()).sum();
+        let width = lines.iter().map(LineOf::width).sum();
         let lines = lines.iter().map(|l| (Oscillator::new(l.cycles), l.clone())).collect();
         Self { lines, width, one: [[0.0; TILE]; 2], many: [[0.0; TILE]; 2] }
     }
 
-    /// Columns: a cosine and a sine per harmonic, line after line.
+    /// Columns: a cosine and a sine per harmonic, line after line; the line at half the rate has only a cosine.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -58,8 +76,15 @@ impl Carriers {
     /// Fills the columns for `n` ≤ [`TILE`] samples from index `first` on. Allocates nothing.
     pub fn fill(&mut self, first: i64, n: usize, columns: &mut [Column]) {
         let n = n.min(TILE);
-        let mut out = columns.chunks_exact_mut(2);
+        let mut out = columns.iter_mut();
         for (oscillator, line) in &self.lines {
+            if line.is_nyquist() {
+                if let Some(cos) = out.next() {
+                    let even = |j: usize| (first + j as i64) & 1 == 0;
+                    cos[..n].iter_mut().enumerate().for_each(|(j, v)| *v = if even(j) { 1.0 } else { -1.0 });
+                }
+                continue;
+            }
             let [re, im] = &mut self.one;
             oscillator.fill(first, &mut re[..n], &mut im[..n]);
             if line.chirp != 0.0 {
@@ -79,7 +104,7 @@ impl Carriers {
                     rotate(&mut a[..n], &mut b[..n], &c[..n], &d[..n]);
                     at += 1;
                 }
-                if let Some([cos, sin]) = out.next() {
+                if let (Some(cos), Some(sin)) = (out.next(), out.next()) {
                     cos[..n].copy_from_slice(&self.many[0][..n]);
                     sin[..n].copy_from_slice(&self.many[1][..n]);
                 }

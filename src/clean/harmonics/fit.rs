@@ -1,16 +1,17 @@
 //! The fit: stimulation, frequencies, coefficients; windows where the amplitude drifts.
 
+use super::Harmonics;
 use super::frequency::{self, TELLING};
 use super::model::{Blend, Learnt, Part, Piece, Window};
+use super::overtones::Overtones;
 use super::pass::{self, Extremes, Job};
-use super::{Harmonics, MOST};
+use super::ramp::{Ramp, edges};
 use crate::Result;
-use crate::clean::stimulation::{self, fold};
-use crate::dsp::harmonics::{harmonics_below_nyquist, wrap};
+use crate::clean::stimulation;
+use crate::dsp::harmonics::wrap;
 use crate::dsp::normal::{LineOf, Normal, Solver};
 use crate::flow::{Model, Replay, StreamFit};
 use crate::signal::{Block, ChannelKind, Episode, LANES};
-use nalgebra::DVector;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -29,8 +30,6 @@ const FEWEST: usize = 6;
 const STRETCHES: i64 = 256;
 /// Episodes share a frequency within so many of their standard deviations (of white noise).
 const SAME: f64 = 30.0;
-/// A ramp is no straight line when letting every coefficient go its own way gains so much more than noise.
-const OWN_WAY: f64 = 30.0;
 
 /// Looks at the stream and learns.
 pub(super) struct Fitter {
@@ -46,11 +45,11 @@ impl StreamFit for Fitter {
         let rate = info.rate_hz();
         let groups = info.channels.len().div_ceil(LANES);
         let mut refused = BTreeMap::new();
-        let mut extremes = Extremes::new(info.channels.len());
+        let mut extremes = Extremes::new(&info.channels);
         let cleaned = |c: &usize| !matches!(info.channels[*c].kind, ChannelKind::Stim | ChannelKind::Trigger);
         let mut channels: Vec<usize> = (0..info.channels.len()).filter(cleaned).collect();
-        let (mut lines, lefts): (Vec<Vec<LineOf>>, Vec<Vec<String>>) =
-            found.episodes.iter().map(|e| self.lines(e, rate)).unzip();
+        let mut wanted: Vec<Overtones> = found.episodes.iter().map(|e| Overtones::new(&self.config, e, rate)).collect();
+        let mut lines: Vec<Vec<LineOf>> = wanted.iter_mut().map(Overtones::telling).collect();
         let mut sds: Vec<Vec<f64>> = vec![Vec::new(); lines.len()];
         for round in 0..ROUNDS {
             let mut jobs: Vec<Job> = found
@@ -99,9 +98,10 @@ impl StreamFit for Fitter {
             }
         }
         share_frequency(&mut lines, &sds);
+        let lefts: Vec<Vec<String>> = wanted.iter().zip(&mut lines).map(|(w, lines)| w.all(lines)).collect();
         let mut plans: Vec<Plan> = Vec::new();
         for (e, lines) in found.episodes.iter().zip(&lines) {
-            plans.push(Plan::new(e, lines, self.stretch(e, rate), groups));
+            plans.push(Plan::new(e, lines, self.stretch(e, rate), groups, rate));
         }
         let mut jobs: Vec<Job> = plans.iter_mut().flat_map(|p| std::mem::take(&mut p.jobs)).collect();
         pass::run(stream, &mut jobs, &pool, &mut |_| {})?;
@@ -142,45 +142,6 @@ impl StreamFit for Fitter {
 }
 
 impl Fitter {
-    /// The lines of an episode with the harmonics that can be told apart, and those that cannot.
-    fn lines(&self, episode: &Episode, rate: f64) -> (Vec<LineOf>, Vec<String>) {
-        let find = &self.config.stimulation;
-        let length = (episode.plateau.end - episode.plateau.start).max(1) as f64;
-        let several = !find.also_hz.is_empty();
-        let told = find.frequency_hz;
-        let first = if several { told.map_or(episode.cycles, |hz| fold(hz, rate)) } else { episode.cycles };
-        let all = std::iter::once((first, told)).chain(find.also_hz.iter().map(|&hz| (fold(hz, rate), Some(hz))));
-        let most = ((length / 4.0 - 1.0) / (2.0 * (1 + find.also_hz.len()) as f64)).max(1.0) as usize;
-        let (mut taken, mut left): (Vec<f64>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut lines: Vec<LineOf> = Vec::new();
-        for (cycles, told) in all {
-            let aliased = told.is_some_and(|hz| hz > 0.5 * rate);
-            let count = match self.config.harmonics {
-                Some(k) => k,
-                None if aliased => MOST,
-                None => harmonics_below_nyquist(cycles, MOST),
-            };
-            let mut harmonics = Vec::new();
-            for k in 1..=count.min(most) {
-                let place = fold(k as f64 * cycles, 1.0);
-                let near = taken.iter().any(|t| (t - place).abs() * length < 1.0);
-                if near || place * length < 1.0 || (0.5 - place) * length < 1.0 {
-                    let hz = (cycles * rate * 1e4).round() / 1e4;
-                    left.push(format!(
-                        "harmonic {k} of {hz} Hz falls on {}",
-                        if near { "another" } else { "0 or fs/2" }
-                    ));
-                } else {
-                    taken.push(place);
-                    harmonics.push(k);
-                }
-            }
-            lines.push(LineOf { cycles, chirp: 0.0, origin: episode.plateau.start as f64, harmonics });
-        }
-        lines.retain(|l| !l.harmonics.is_empty());
-        (lines, left)
-    }
-
     /// The samples from which the frequencies are fitted in a round: with several lines from the middle outward.
     fn middle(&self, episode: &Episode, rate: f64, round: usize) -> Range<i64> {
         let find = &self.config.stimulation;
@@ -246,33 +207,32 @@ fn settle(episode: &mut Episode, lines: &[LineOf], knot: Option<&Vec<f64>>) {
 struct Plan {
     jobs: Vec<Job>,
     count: usize,
-    up: bool,
-    down: bool,
+    /// Pieces of the ramps.
+    up: usize,
+    down: usize,
     on: Range<i64>,
     plateau: Range<i64>,
 }
 
 /// What came out of it: knots by channel.
-struct Solved {
-    part: Part,
-    knots: BTreeMap<usize, Vec<Vec<f64>>>,
+pub(super) struct Solved {
+    pub part: Part,
+    pub knots: BTreeMap<usize, Vec<Vec<f64>>>,
 }
 
 impl Plan {
-    fn new(episode: &Episode, lines: &[LineOf], stretch: i64, groups: usize) -> Self {
+    fn new(episode: &Episode, lines: &[LineOf], stretch: i64, groups: usize, rate: f64) -> Self {
         let (on, plateau) = (episode.on.clone(), episode.plateau.clone());
         let length = plateau.end - plateau.start;
         let n = (length / stretch).max(1);
         let edge = |j: i64| plateau.start + (i128::from(length) * i128::from(j) / i128::from(n)) as i64;
-        let (up, down) = (on.start < plateau.start, plateau.end < on.end);
-        let mut jobs = Vec::new();
-        if up {
-            jobs.push(Job::new(on.start..plateau.start, lines, 1, groups));
-        }
+        let rises = edges(on.start..plateau.start, episode.cycles, rate);
+        let falls = edges(plateau.end..on.end, episode.cycles, rate);
+        let (up, down) = (rises.len() - 1, falls.len() - 1);
+        let ramp = |e: Vec<i64>| e.windows(2).map(|e| Job::new(e[0]..e[1], lines, 1, groups)).collect::<Vec<Job>>();
+        let mut jobs = ramp(rises);
         jobs.extend((0..n).map(|j| Job::new(edge(j)..edge(j + 1), lines, 0, groups)));
-        if down {
-            jobs.push(Job::new(plateau.end..on.end, lines, 1, groups));
-        }
+        jobs.extend(ramp(falls));
         Self { count: jobs.len(), jobs, up, down, on, plateau }
     }
 
@@ -285,7 +245,7 @@ impl Plan {
         rate: f64,
         squares: &mut [[f64; 2]],
     ) -> Solved {
-        let (from, to) = (usize::from(self.up), jobs.len() - usize::from(self.down));
+        let (from, to) = (self.up, jobs.len() - self.down);
         let flat = &jobs[from..to];
         let drift = drift(flat, followed);
         let windows = match (config.window_s, drift) {
@@ -315,14 +275,13 @@ impl Plan {
             }
         }
         let last = sums.len() - 1;
-        let ramp = |job: &Job, knot: usize, rises: bool, solved: &mut Solved| {
-            let ramp = Ramp { job, knot, rises, plateau: sums[knot].clone() };
-            ramp.solve(channels, solved)
+        let ramp = |jobs: &[Job], knot: usize, rises: bool, solved: &mut Solved| {
+            if !jobs.is_empty() {
+                let pieces = Ramp { jobs, knot, rises, plateau: &sums[knot] }.solve(channels, solved);
+                solved.part.pieces.extend(pieces);
+            }
         };
-        if self.up {
-            let piece = ramp(&jobs[0], 0, true, &mut solved);
-            solved.part.pieces.push(piece);
-        }
+        ramp(&jobs[..from], 0, true, &mut solved);
         let piece = |from: i64, to: i64, before, after, blend| Piece { from, to, before, after, blend };
         if windows {
             let at = |j: usize| flat[j].range.clone();
@@ -337,10 +296,7 @@ impl Plan {
         } else {
             solved.part.pieces.push(piece(self.plateau.start, self.plateau.end, None, 0, Blend::Flat));
         }
-        if self.down {
-            let piece = ramp(&jobs[jobs.len() - 1], last, false, &mut solved);
-            solved.part.pieces.push(piece);
-        }
+        ramp(&jobs[to..], last, false, &mut solved);
         debug_assert!(solved.part.pieces.iter().all(|p| p.from >= self.on.start && p.to <= self.on.end));
         solved
     }
@@ -371,97 +327,4 @@ fn drift(jobs: &[Job], channel: usize) -> Option<f64> {
     let spread = places.iter().map(|p| far(p, &mean)).sum::<f64>() / (n - 1.0);
     let steps = places.windows(2).map(|p| far(&p[0], &p[1])).sum::<f64>() / (2.0 * (n - 1.0));
     (steps > 0.0).then(|| (spread / steps).sqrt())
-}
-
-/// A ramp next to a knot.
-struct Ramp<'a> {
-    job: &'a Job,
-    knot: usize,
-    rises: bool,
-    plateau: Normal,
-}
-
-impl Ramp<'_> {
-    /// The piece; where the ramp is no straight line, two knots are added to every channel.
-    fn solve(&self, channels: &[usize], solved: &mut Solved) -> Piece {
-        let (job, w) = (self.job, self.job.width());
-        let (from, to) = (job.range.start, job.range.end);
-        let gram = job.normal.gram();
-        let free = Solver::new(gram.clone());
-        // e = a + b u, shared by all channels: level and its slope are each channel's own
-        let (mut info, mut score) = (nalgebra::Matrix2::<f64>::zeros(), nalgebra::Vector2::<f64>::zeros());
-        let mut known: Vec<(usize, nalgebra::DMatrix<f64>, DVector<f64>, f64)> = Vec::new();
-        for &c in channels {
-            let Some(knot) = solved.knots.get(&c).and_then(|k| k.get(self.knot)) else { continue };
-            let mut all = nalgebra::DMatrix::<f64>::zeros(2 * w, 4);
-            (all[(0, 0)], all[(w, 1)]) = (1.0, 1.0);
-            for (j, v) in knot.iter().enumerate() {
-                (all[(1 + j, 2)], all[(w + 1 + j, 3)]) = (*v, *v);
-            }
-            let right = job.normal.right(c);
-            let (g, r) = (all.transpose() * &gram * &all, all.transpose() * right);
-            let variance = self.variance(c);
-            let Some(inner) = g.view((0, 0), (2, 2)).into_owned().try_inverse() else { continue };
-            let cross = g.view((0, 2), (2, 2)).into_owned();
-            let own = g.view((2, 2), (2, 2)) - cross.transpose() * &inner * &cross;
-            let rest = r.rows(2, 2) - cross.transpose() * &inner * r.rows(0, 2);
-            for i in 0..2 {
-                score[i] += rest[i] / variance;
-                (0..2).for_each(|j| info[(i, j)] += own[(i, j)] / variance);
-            }
-            known.push((c, g, r, variance));
-        }
-        let shape = info.try_inverse().map(|i| i * score);
-        let slope_sign = if self.rises { 1.0 } else { -1.0 };
-        let straight = shape.filter(|s| s.iter().all(|v| v.is_finite()) && s[1] * slope_sign > 0.0);
-        // does it gain much to let every coefficient go its own way?
-        let gain = free.as_ref().zip(straight).map(|(free, s)| {
-            let gains = known.iter().map(|(c, g, r, variance)| {
-                let right = job.normal.right(*c);
-                let own = free.solve(&right).dot(&right);
-                let e = DVector::from_column_slice(s.as_slice());
-                let level = g.view((0, 0), (2, 2)).into_owned().try_inverse().map_or(0.0, |inner| {
-                    let rest = r.rows(0, 2) - g.view((0, 2), (2, 2)) * &e;
-                    (rest.transpose() * inner * &rest)[(0, 0)]
-                });
-                let shared =
-                    (2.0 * r.rows(2, 2).dot(&e) - (e.transpose() * g.view((2, 2), (2, 2)) * &e)[(0, 0)]) + level;
-                (own - shared) / variance
-            });
-            let dof = known.len() as f64 * (2.0 * w as f64 - 2.0);
-            gains.sum::<f64>() / dof.max(1.0)
-        });
-        if let (Some(s), false) = (straight, gain.is_some_and(|g| g > OWN_WAY)) {
-            let at = |share: f64| job.origin + job.scale * (share - s[0]) / s[1];
-            let blend = Blend::Line { zero: at(0.0), one: at(1.0) };
-            return Piece { from, to, before: None, after: self.knot, blend };
-        }
-        let Some(free) = free else {
-            solved
-                .part
-                .left_out
-                .push("a ramp: too short to tell its harmonics apart; taken as a straight line".to_owned());
-            let (zero, one) = if self.rises { (from as f64, to as f64) } else { (to as f64, from as f64) };
-            return Piece { from, to, before: None, after: self.knot, blend: Blend::Line { zero, one } };
-        };
-        let mut place = 0;
-        for &c in channels {
-            let found = free.solve(&job.normal.right(c));
-            let end = |u: f64| (1..w).map(|j| found[j] + u * found[w + j]).collect::<Vec<f64>>();
-            if let Some(knots) = solved.knots.get_mut(&c) {
-                place = knots.len();
-                knots.extend([end(-1.0), end(1.0)]);
-            }
-        }
-        let blend = Blend::Line { zero: job.origin - job.scale, one: job.origin + job.scale };
-        Piece { from, to, before: Some(place), after: place + 1, blend }
-    }
-
-    /// Residual variance of a channel on the plateau.
-    fn variance(&self, channel: usize) -> f64 {
-        let right = self.plateau.right(channel);
-        let found = Solver::new(self.plateau.gram()).map(|s| s.solve(&right));
-        let rss = found.map_or(1.0, |f| self.plateau.squares(channel) - f.dot(&right));
-        (rss / self.plateau.len().max(1) as f64).max(f64::MIN_POSITIVE.sqrt())
-    }
 }

@@ -3,7 +3,9 @@
 mod fit;
 mod frequency;
 mod model;
+mod overtones;
 mod pass;
+mod ramp;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -19,14 +21,17 @@ use std::sync::Arc;
 
 /// Most harmonics without being told.
 pub(super) const MOST: usize = 20;
+/// Where fewer than so many stay below 0.45 of the rate, overtones that alias are added up to it.
+pub(super) const ENOUGH: usize = 5;
 
 /// Harmonic least squares with one fitted frequency for all channels.
 ///
 /// In an episode of stimulation the artefact of a channel is a\[n\] = e\[n\] Σₖ pₖ cos kθ + qₖ sin kθ, k = 1…K, with θ = 2π (f n + c n² / 2):
 /// one frequency f (and, where it shows clearly, one drift c of the clock) for all channels, by a Gauss–Newton step of the variable
 /// projection (Golub & Pereyra 1973, 10.1137/0710036) that weights each channel by its information over its residual variance. On a
-/// ramp e is a straight line that all channels share; where a ramp is no such line, the coefficients are straight lines in time
-/// instead. Only the harmonic part is subtracted: level and drift stay. Regression of sines is compared with other methods by
+/// ramp e is a shape that all channels share: a straight line; or one that is broken into 2, 4, … 64 pieces (each of 0.125 s and one
+/// cycle or more), or a polynomial of degree 3, 5, … 11 drawn in such pieces, when its further numbers gain 100 times what white noise
+/// would. Where the channels share no shape, the coefficients are straight lines in time. Only the harmonic part is subtracted: level and drift stay. Regression of sines is compared with other methods by
 /// Vosskuhl et al. 2020 (10.3389/fnhum.2020.536070).
 ///
 /// **Whole plateau or windows.** One set of coefficients holds for a whole plateau, unless `window_s` is told, or the amplitude drifts:
@@ -35,17 +40,25 @@ pub(super) const MOST: usize = 20;
 /// what the brain does within about 1/L Hz of every harmonic.
 ///
 /// **What it cannot do.** A modulation of the artefact that is faster than a window (breathing, heart) stays: the quality check looks
-/// for it. What the brain does at exactly f goes with the artefact.
+/// for it. What the brain does at exactly f goes with the artefact. Of several stimulators only the lines k·f₁, k·f₂, … are modelled:
+/// sums and differences a·f₁ + b·f₂ (amplifiers or tissue that are not linear; the envelope of temporal interference) stay.
 ///
 /// **Channels.** Copies of the stimulation and triggers pass as they are. So do channels that are flat, not finite, or saturated during
-/// stimulation (more than 0.1 % of the samples exactly at an extreme, or 10 ms without a break): the Model names them in `refused`.
+/// stimulation (more than 0.1 % of the samples exactly at an extreme or within 1e-9 of the limits of the file's number type, or 10 ms
+/// without a break): the Model names them in `refused`.
 ///
-/// **Harmonics that alias.** k·f is folded into 0…fs/2; where two fall within one resolution of each other, or on 0 or fs/2, the later
-/// is left out and named in `left_out`.
+/// **Harmonics that alias.** k·f is folded into 0…fs/2. One that falls on fs/2 has only its cosine. Where two fall on the same place
+/// (nearer than 0.01 / T, T the length of the plateau or of a window), or one nearer than 1 / T to 0, the later is left out and named
+/// in `left_out`: on another line it goes with that line, next to 0 it stays as a level or a slow swing. An overtone that falls
+/// beside f, nearer than 1 / T but not on it, looks like a drift of f while f is fitted: about half of it stays.
+///
+/// **Memory.** A set of coefficients takes 16 bytes per harmonic and channel (in groups of eight). There is one per episode, and with
+/// windows one per half window: with a short `window_s` memory grows with the recording. The Stage's notes tell the bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Harmonics {
-    /// Number of harmonics; without it as many as stay below 0.45 of the rate, at most 20; 20 where f is above half the rate.
+    /// Number of harmonics, those that alias included; without it as many as stay below 0.45 of the rate, at least 5 (the rest of them
+    /// alias) and at most 20; 20 where f is above half the rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub harmonics: Option<usize>,
     /// Length of windows, s; without it the whole plateau, or 10 s where the amplitude drifts.

@@ -16,16 +16,17 @@ pub(super) struct Learnt {
     pub refused: BTreeMap<String, String>,
     /// Standard deviation of what is left on the plateaus, by channel, in its unit.
     pub residual_sd: BTreeMap<String, f64>,
-    /// Share of the samples during stimulation that lie exactly at the channel's extremes; 0 is left out.
+    /// Share of the samples during stimulation that lie exactly at the channel's extremes, or at the limits of its number type; 0 is
+    /// left out.
     pub at_extremes: BTreeMap<String, f64>,
 }
 
 /// The artefact in one episode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Part {
-    /// The lines and their harmonics.
+    /// The lines and their harmonics; last, where an overtone falls on it, the line at half the rate.
     pub lines: Vec<LineOf>,
-    /// Standard deviation of each line's frequency under white noise, cycles per sample.
+    /// Standard deviation of each line's frequency under white noise, cycles per sample; not of a line at half the rate.
     pub sd_cycles: Vec<f64>,
     /// Harmonics that could not be told from others, and why.
     pub left_out: Vec<String>,
@@ -70,6 +71,8 @@ pub(super) enum Blend {
     Line { zero: f64, one: f64 },
     /// sin² from `from` to `to`.
     Hann,
+    /// A straight line between these shares, from half a sample before `from` to half a sample before `to`.
+    Between { first: f64, last: f64 },
 }
 
 impl Piece {
@@ -78,6 +81,10 @@ impl Piece {
         match self.blend {
             Blend::Flat => 1.0,
             Blend::Line { zero, one } => ((n as f64 - zero) / (one - zero)).clamp(0.0, 1.0),
+            Blend::Between { first, last } => {
+                let t = ((n - self.from) as f64 + 0.5) / (self.to - self.from) as f64;
+                first + t * (last - first)
+            }
             Blend::Hann => {
                 let t = ((n - self.from) as f64 + 0.5) / (self.to - self.from) as f64;
                 (std::f64::consts::FRAC_PI_2 * t).sin().powi(2)

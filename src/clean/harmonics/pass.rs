@@ -2,11 +2,13 @@
 
 use crate::dsp::normal::{Carriers, Column, LineOf, Normal, TILE, add_columns, add_group};
 use crate::flow::Replay;
-use crate::signal::{Block, LANES, Lanes};
+use crate::signal::{Block, Channel, LANES, Lanes};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// At the limit of a number type: within this share of its range.
+const AT_LIMIT: f64 = 1e-9;
 /// Tiles whose columns are made at once.
 const AT_ONCE: usize = 8;
 
@@ -143,6 +145,8 @@ pub(super) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
 #[derive(Debug, Clone)]
 pub(super) struct Extremes {
     channels: Vec<[Extreme; 2]>,
+    /// The limits of the channels' number types (of x, and of −x); what reaches them counts as equal to them.
+    limits: Vec<[f64; 2]>,
     n: u64,
 }
 
@@ -157,9 +161,16 @@ struct Extreme {
 }
 
 impl Extremes {
-    pub fn new(channels: usize) -> Self {
+    pub fn new(channels: &[Channel]) -> Self {
         let none = Extreme { value: f64::NEG_INFINITY, count: 0, longest: 0, run: 0, last: i64::MIN };
-        Self { channels: vec![[none; 2]; channels], n: 0 }
+        let limits = channels.iter().map(|c| match c.range {
+            Some([low, high]) if low < high => {
+                let near = AT_LIMIT * (high - low);
+                [high - near, -(low + near)]
+            }
+            _ => [f64::INFINITY; 2],
+        });
+        Self { channels: vec![[none; 2]; channels.len()], limits: limits.collect(), n: 0 }
     }
 
     /// Takes the samples of a block that lie in `on`.
@@ -176,8 +187,9 @@ impl Extremes {
             let (low, high) = range(x);
             for (l, own) in self.channels[g * LANES..channels.min((g + 1) * LANES)].iter_mut().enumerate() {
                 for (k, (top, sign)) in [(high[l], 1.0), (-low[l], -1.0)].into_iter().enumerate() {
-                    if top >= own[k].value {
-                        x.iter().enumerate().for_each(|(i, x)| own[k].take(sign * x[l], from + i as i64));
+                    let limit = self.limits[g * LANES + l][k];
+                    if top.min(limit) >= own[k].value {
+                        x.iter().enumerate().for_each(|(i, x)| own[k].take((sign * x[l]).min(limit), from + i as i64));
                     }
                 }
             }

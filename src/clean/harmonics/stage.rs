@@ -129,7 +129,12 @@ impl Stage for Subtract {
     }
 
     fn notes(&self) -> String {
-        let harmonics = self.parts.iter().map(|p| p.carriers.width() / 2).max().unwrap_or(0);
-        format!("{} episodes, up to {harmonics} harmonics", self.parts.len())
+        let harmonics = self.parts.iter().map(|p| p.carriers.width().div_ceil(2)).max().unwrap_or(0);
+        let knots: usize = self.parts.iter().map(|p| p.knots.len()).sum();
+        let bytes = self.memory_bytes();
+        format!(
+            "{} episodes, up to {harmonics} harmonics, {knots} sets of coefficients, {bytes} bytes",
+            self.parts.len()
+        )
     }
 }

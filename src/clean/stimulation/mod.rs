@@ -11,6 +11,10 @@
 //! the stretch, where that is shorter) is at least 0.97. Alpha of the brain loses its phase within a second. Lines within 0.7 Hz of 50 or 60 Hz and their multiples are taken for the
 //! mains unless `frequency_hz` names them.
 //!
+//! **Ramps.** A straight line through the envelope between 10 and 90 % of the plateau tells where a ramp begins and is full. Where the
+//! envelope is seen before that foot for more than 3 % of the ramp (sin² and the like), the ramp is stretched to where it leaves the
+//! background, and by as much at its full end.
+//!
 //! A step of the phase that stands eight times above its own scatter, while the envelope stays, is a lost or doubled sample, or a
 //! stimulator that restarted: the episode is split there. Two stimulators beat; their frequencies must be told (`also_hz`) where
 //! they are about equally strong: then neither the beat's nodes nor its phase split an episode.
@@ -40,6 +44,12 @@ const CLEAR: f64 = 8.0;
 const ABOVE_REST: f64 = 4.0;
 /// Coherence over a second that no rhythm of the brain has.
 const COHERENT: f64 = 0.97;
+/// A ramp is bent when it is seen beyond the foot of its straight line for this share of its length; a gentle foot goes on this much
+/// further under the background; it is looked for down to this share of the level; the plateau gives away at most this share of itself.
+const BENT: f64 = 0.03;
+const HIDDEN: f64 = 1.2;
+const LEAST_FOOT: f64 = 3e-4;
+const ROUNDED: f64 = 0.2;
 /// Shortest pause that ends an episode, s.
 const PAUSE_S: f64 = 0.25;
 /// A step of the phase: times its scatter, and at least this, radians.
@@ -178,7 +188,7 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
     };
     let channel = &stream.info().channels[carrier.channel].name;
     let found = runs.iter().filter(keeps).map(|(segment, stretch, _)| {
-        let draft = draft(&grid(*segment), stretch, &segments[*segment], single);
+        let draft = draft(&grid(*segment), stretch, &segments[*segment], single.then_some(background));
         Draft { segment: *segment, channel: channel.clone(), ..draft }
     });
     Ok(found.collect())
@@ -221,7 +231,7 @@ fn coherence(cells: &[Complex], lag: usize) -> f64 {
     if all > 0.0 { sum.norm() / all } else { 0.0 }
 }
 
-fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool) -> Draft {
+fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: Option<f64>) -> Draft {
     let width = grid.cell as i64;
     let index = |sample: i64| ((sample - grid.start) / width).max(0) as usize;
     let size = |i: usize| grid.cells.get(i).map_or(0.0, |z| z.norm());
@@ -229,7 +239,14 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool)
     let whole = |i: usize| size(i) >= 0.97 * stretch.level;
     let ramp = |Flank { line, .. }: &Flank| {
         let (foot, full) = (-line.intercept / line.slope, (stretch.level - line.intercept) / line.slope);
-        (foot.is_finite() && full.is_finite()).then_some((foot, full))
+        if !(foot.is_finite() && full.is_finite()) {
+            return None;
+        }
+        let bend =
+            background.map_or(0.0, |b| bend(grid, foot, full, (ON_BACKGROUND * b).max(LEAST_FOOT * stretch.level)));
+        let room = ROUNDED * (stretch.plateau.end - stretch.plateau.start) as f64;
+        let sign = (full - foot).signum();
+        Some((foot - sign * bend, full + sign * bend.min(room)))
     };
     let (low, high) = (segment.start as f64, segment.end as f64);
     let start = match stretch.ramp_up.as_ref().and_then(ramp) {
@@ -251,7 +268,7 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool)
     };
     let inside = |i: &usize| grid.sample(*i) >= stretch.plateau.start && grid.sample(i + 1) <= stretch.plateau.end;
     let cells: Vec<(f64, Complex)> = run.filter(inside).map(|i| (grid.centre(i), grid.cells[i])).collect();
-    let jumps = if single { jumps(&cells, stretch.level) } else { Vec::new() };
+    let jumps = if background.is_some() { jumps(&cells, stretch.level) } else { Vec::new() };
     let span = |i: usize| {
         let (a, b) = (cells[i].0, cells[i].0);
         let reach = 1.5 * grid.cell as f64;
@@ -268,6 +285,24 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, single: bool)
         basis: grid.cycles,
         channel: String::new(),
     }
+}
+
+/// How far a ramp reaches beyond the foot of its straight line, samples: sin² and the like begin and end gently, and are taken to be
+/// alike at both ends. 0 where the line tells the foot.
+fn bend(grid: &Grid<'_>, foot: f64, full: f64, least: f64) -> f64 {
+    let (length, up) = ((full - foot).abs(), foot < full);
+    let place = (foot - grid.start as f64) / grid.cell as f64;
+    let mut cells = 0_usize;
+    while (cells * grid.cell) as f64 <= 0.5 * length {
+        // cells that lie wholly beyond the foot
+        let at = if up { place.floor() - 1.0 - cells as f64 } else { place.ceil() + cells as f64 };
+        if at < 0.0 || grid.cells.get(at as usize).is_none_or(|z| z.norm() <= least) {
+            break;
+        }
+        cells += 1;
+    }
+    let far = (cells * grid.cell) as f64;
+    if cells >= 2 && far > BENT * length { HIDDEN * far } else { 0.0 }
 }
 
 /// The cells in which the phase jumps while the envelope stays.
