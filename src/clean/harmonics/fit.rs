@@ -257,8 +257,7 @@ impl Plan {
         let window = Window { window_s, automatic: config.window_s.is_none(), drift };
         let mut solved = Solved { part: Part { window, ..Part::default() }, knots: BTreeMap::new() };
         // the sums of each knot
-        let sums: Vec<Normal> =
-            if windows { flat.windows(2).map(|pair| merged(pair)).collect() } else { vec![merged(flat)] };
+        let sums: Vec<Normal> = if windows { flat.windows(2).map(merged).collect() } else { vec![merged(flat)] };
         for normal in &sums {
             let Some(solver) = Solver::new(normal.gram()) else {
                 solved.part.left_out.push("an episode: too short to tell its harmonics apart".to_owned());
