@@ -189,7 +189,7 @@ fn two_stimulators_beat_and_do_not_split() {
     let pair = sum(&stimulator(10.0, rate, |_| 1.0, n), &stimulator(10.05, rate, |_| 1.0, n));
     let told = Find { frequency_hz: Some(10.0), also_hz: vec![10.05], ..Find::default() };
     let all = found(rate, sum(&brain(n, rate, 5.0, 5), &pair), &told);
-    assert_eq!(all.iter().map(|e| e.on.clone()).collect::<Vec<_>>(), [0..n as i64]);
+    assert!(all.len() == 1 && all[0].on == (0..n as i64), "{all:?}");
 }
 
 #[test]
