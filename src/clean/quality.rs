@@ -13,7 +13,8 @@
 //! **Changes.** The power in a band is the mean over windows of |Z\[b\]|² summed over bins; its degrees of freedom follow from the
 //! number of windows, their overlap, and the measured spectrum (bins of a Hann window correlate by 2/3 and 1/6). The ratio of the powers with and
 //! without stimulation is F-distributed if nothing changed. Bands are each harmonic (3 bins), and beside the fundamental ±0.15–0.4 Hz
-//! (breathing; both sides, above, below) and ±0.8–2 Hz (heart). Sidebands of the harmonics are not looked at: they are as much
+//! (breathing; both sides, above, below), ±0.8–2 Hz (heart), and for whatever else modulates ±0.4–0.8, ±2–4 and ±4–8 Hz, where a change must
+//! exceed 3 dB, because the brain's own rhythms change too. Losses count at the fundamental and beside it. Sidebands of the harmonics are not looked at: they are as much
 //! smaller as the harmonics are.
 //!
 //! **Impropriety.** An artefact's amplitude modulation lies along its carrier, what the brain adds is circular (Schreier and
@@ -25,7 +26,7 @@
 //! `doubtful`: any clipping; a change that counts, up or down; impropriety that counts; nothing to compare with; fewer than four windows on
 //! either side. Else `no_residue_found`, which means what it says: `detection_floor_uv` tells what could have been found.
 //!
-//! Memory: per frequency of stimulation about 41 kB per channel whatever the rate (2.7 MB for 64), and 0.8 kB per episode and channel.
+//! Memory: per frequency of stimulation about 140 kB per channel whatever the rate (9 MB for 64), and 0.8 kB per episode and channel.
 
 mod bands;
 mod boxes;

@@ -41,8 +41,10 @@ pub(super) fn learn(
 ) -> Result<Models> {
     let (parts, input) = (&session.recipe.stream, &session.input);
     let mut models = options.models.clone();
+    let end = input.segments.last().map_or(0, |s| s.end().0);
     for place in 0..parts.len() {
-        if model_of(parts, place, &models).is_some() {
+        if let Some(model) = model_of(parts, place, &models) {
+            of_this_recording(model, end)?;
             continue;
         }
         let mut problems = Problems::default();
@@ -54,7 +56,10 @@ pub(super) fn learn(
         }
         let info = before.last().map_or(&input.info, |(stage, _)| stage.output()).clone();
         problems.enter(format!("stream[{place}]"));
-        let Some(mut fit) = parts[place].config().fit(&info, &mut own, &mut problems) else { continue };
+        let Some(mut fit) = parts[place].config().fit(&info, &mut own, &mut problems) else {
+            problems.into_result()?;
+            continue;
+        };
         source.rewind()?;
         let mut stream = Chain::new(source, before, info.clone(), session, options);
         if let Some(quiet) = quiet.as_deref_mut() {
@@ -100,6 +105,19 @@ pub fn found_events(recipe: &Recipe, models: &Models, input: &mut Input) -> Vec<
     }
     events.sort_by_key(|e| e.tick);
     events
+}
+
+/// Refuses a Model whose stimulation cannot be this recording's.
+fn of_this_recording(model: &Model, end: i64) -> Result<()> {
+    let last = stimulation(model).and_then(|s| s.episodes.last().map(|e| e.on.end));
+    match last.filter(|last| *last > end) {
+        Some(last) => Err(Error::data(format!(
+            "the model of {} was fitted on another recording: its stimulation ends at sample {last}, this one at {end}",
+            model.name
+        ))
+        .with_hint("give models of this recording, or none: then it is fitted anew")),
+        None => Ok(()),
+    }
 }
 
 /// Says at which Stage it went wrong.

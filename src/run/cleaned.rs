@@ -244,7 +244,7 @@ fn with_verdicts(recording: &Recording, session: &Session, tables: &[Table]) -> 
     for (segment, (start, end, channels)) in episodes {
         let (tick, ..) = recording.main_stream().place(start);
         let id = EventName(described.event_names.len() as u32);
-        described.event_names.push(format!("stimulation {segment}: {}", summary(&channels)));
+        described.event_names.push(format!("stimulation {segment}: {} (plateau)", summary(&channels)));
         described.event_is_stimulus.push(false);
         described
             .events

@@ -1,16 +1,17 @@
 //! Sums over windows, boiled down to the bands that are compared.
 
 use super::demodulate::Spectra;
-use super::plan::{Group, HARMONICS};
+use super::plan::{Group, HARMONICS, OTHERS};
 use crate::dsp::fft::Complex;
 use std::ops::Range;
 
 /// Bins of a harmonic itself on either side: the main lobe of a Hann window.
 const CORE: usize = 1;
-/// Bands that are compared: the harmonics; then beside the fundamental breathing (both sides, above, below) and heart.
-pub(super) const BANDS: usize = HARMONICS + 4;
+/// Bands that are compared: the harmonics; then beside the fundamental breathing (both sides, above, below), heart, and the others.
+pub(super) const BANDS: usize = HARMONICS + 4 + OTHERS;
 pub(super) const BREATHING: Range<usize> = HARMONICS..HARMONICS + 3;
-pub(super) const HEART: Range<usize> = HARMONICS + 3..BANDS;
+pub(super) const HEART: Range<usize> = HARMONICS + 3..HARMONICS + 4;
+pub(super) const OTHER: Range<usize> = HARMONICS + 4..BANDS;
 
 /// Squared correlation of Hann-windowed transforms 0, 1, 2 bins apart.
 const NEIGHBOURS: [f64; 3] = [1.0, 4.0 / 9.0, 1.0 / 36.0];
@@ -119,7 +120,10 @@ impl Bands {
             Band::of(&[below(breathing)], windows),
             Band::of(&[above(heart), below(heart)], windows),
         ];
-        bands[HARMONICS..].copy_from_slice(&sides);
+        bands[HARMONICS..OTHER.start].copy_from_slice(&sides);
+        for (band, bins) in bands[OTHER].iter_mut().zip(&group.others) {
+            *band = Band::of(&[above(bins), below(bins)], windows);
+        }
         let pairs = spectra.pairs(channel, 0);
         let improper = [breathing, heart].map(|bins| Improper::of(power, pairs, windows, bins.clone(), carrier));
         Self { windows, spoilt: spectra.spoilt[channel], bands, improper }

@@ -1,6 +1,6 @@
 //! What the numbers say: changes and how likely chance makes them, and the verdict.
 
-use super::bands::{BANDS, BREATHING, Bands, HEART};
+use super::bands::{BANDS, BREATHING, Bands, HEART, OTHER};
 use super::clip::Clip;
 use super::plan::HARMONICS;
 use crate::dsp::beta::{f_quantile, f_tail, t_tail};
@@ -9,6 +9,8 @@ use crate::dsp::beta::{f_quantile, f_tail, t_tail};
 pub(super) const LEVEL: f64 = 0.01;
 /// A change that matters, dB.
 const CHANGE_DB: f64 = 1.0;
+/// Far from the fundamental the brain's own rhythms change from state to state: what must be more than that, dB.
+const FAR_DB: f64 = 3.0;
 /// Clipped data are unusable above this fraction, or with a run longer than this.
 const CLIPPED: f64 = 1e-3;
 pub(super) const RUN_S: f64 = 0.010;
@@ -48,6 +50,7 @@ pub(super) struct Judged {
     pub breathing_db: f64,
     pub heart_db: f64,
     pub loss_db: f64,
+    pub other_db: f64,
     pub run_ms: f64,
     pub step_uv: Option<f64>,
 }
@@ -102,7 +105,9 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
 
     let grown = |c: &Change| c.db > CHANGE_DB && corrected(c.more) < LEVEL;
     let shrunk = |c: &Change| c.db < -CHANGE_DB && corrected(c.less) < LEVEL;
-    let (harmonics, sides) = changes.split_at(HARMONICS);
+    let (harmonics, sides, others) = (&changes[..HARMONICS], &changes[HARMONICS..OTHER.start], &changes[OTHER]);
+    // a line of the mains on an overtone goes with it and is no loss; nor is a rhythm that changes far away
+    let near = || changes[..1].iter().chain(sides);
     let lopsided = |which: fn(&(f64, f64, f64)) -> f64| improper.iter().any(|i| corrected(which(i)) < LEVEL);
 
     let samples = tally.clip.samples.max(1) as f64;
@@ -133,9 +138,10 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
     doubt(tally.clip.not_finite > 0 || on.spoilt > 0, "not_finite");
     doubt(harmonics.iter().any(grown), "residual");
     doubt(sides.iter().any(grown), "sideband");
+    doubt(others.iter().any(|c| grown(c) && c.db > FAR_DB), "band_change");
     doubt(lopsided(|i| i.1), "amplitude_modulation");
     doubt(lopsided(|i| i.2), "phase_modulation");
-    doubt(changes.iter().any(shrunk), "brain_loss");
+    doubt(near().any(shrunk), "brain_loss");
     doubt(on.windows < ENOUGH || free.is_some_and(|f| f.windows < ENOUGH), "too_short");
     doubt(free.is_none(), "no_stimulation_free_data");
     let silent = |b: &Bands| b.windows > 0 && b.bands[0].power.is_nan();
@@ -169,7 +175,8 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
         p,
         breathing_db: changes[BREATHING.start].db,
         heart_db: changes[HEART.start].db,
-        loss_db: largest(changes.iter().map(|c| -c.db)).max(0.0),
+        loss_db: largest(near().map(|c| -c.db)).max(0.0),
+        other_db: largest(others.iter().map(|c| c.db)),
         run_ms: 1e3 * run_s,
         step_uv,
     }

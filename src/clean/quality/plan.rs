@@ -18,10 +18,14 @@ const SAME_HZ: f64 = 1e-4;
 /// Left out beside an episode, s: found edges are not exact, and filters spread what they did not remove.
 const GUARD_S: f64 = 1.0;
 /// Farthest bin, Hz.
-const REACH_HZ: f64 = 2.0;
+const REACH_HZ: f64 = 8.0;
 /// Breathing and heart modulate at these distances, Hz (Noury, Hipp and Siegel 2016, 10.1016/j.neuroimage.2016.03.065).
 pub(super) const BREATHING_HZ: [f64; 2] = [0.15, 0.4];
 pub(super) const HEART_HZ: [f64; 2] = [0.8, 2.0];
+/// What modulates otherwise, a tremor, a loose contact, a stimulator's own ripple: between the two, and beyond.
+const OTHER_HZ: [[f64; 2]; OTHERS] = [[0.4, 0.8], [2.0, 4.0], [4.0, 8.0]];
+/// How many such bands.
+pub(super) const OTHERS: usize = 3;
 
 /// A stretch of samples that is looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,7 @@ pub(super) struct Group {
     /// Bins of the sidebands, as distances from a harmonic; empty where they would pass half the frequency.
     pub breathing: Range<usize>,
     pub heart: Range<usize>,
+    pub others: [Range<usize>; OTHERS],
 }
 
 impl Group {
@@ -62,9 +67,10 @@ impl Group {
             low..(high + 1).clamp(low, half)
         };
         let (breathing, heart) = (bins(BREATHING_HZ), bins(HEART_HZ));
-        let reach = heart.end.max(breathing.end) - 1;
+        let others = OTHER_HZ.map(bins);
+        let reach = others.iter().map(|b| b.end).fold(heart.end.max(breathing.end), usize::max) - 1;
         let oscillators = harmonics(cycles, 2.5 / rate).into_iter().map(Oscillator::new).collect();
-        Self { oscillators, hop, window: 2 * half, seconds, reach, breathing, heart }
+        Self { oscillators, hop, window: 2 * half, seconds, reach, breathing, heart, others }
     }
 }
 

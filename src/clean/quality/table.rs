@@ -50,7 +50,12 @@ pub static TACS: TableSpec = TableSpec {
             "uV",
             "Smallest amplitude of a residue at the fundamental that would have been seen half of the time; at least half a step of integer numbers",
         ),
-        Column::new("verdict", "", "no_residue_found, doubtful or unusable"),
+        Column::new(
+            "verdict",
+            "",
+            "Of the plateau, ramps are not judged. no_residue_found: no change above 1 dB that chance (1 %, all tests of the row) does not \
+             explain, no clipping; unusable: clipped, flat, refused; else doubtful",
+        ),
         Column::new("reason", "", "Why not better; empty where no residue was found"),
         Column::new("score", "", "-log10 of p"),
         Column::new(
@@ -63,7 +68,7 @@ pub static TACS: TableSpec = TableSpec {
         Column::new(
             "brain_loss_db",
             "dB",
-            "Largest loss of power in any of the bands: what the method also took from the brain, and chance",
+            "Largest loss of power at the fundamental or beside it: what the method also took from the brain, and chance",
         ),
         Column::new("notch_hz", "Hz", "Width of what the method removes around each harmonic, where it is known"),
         Column::new("longest_run_ms", "ms", "Longest run of clipped samples"),
@@ -75,6 +80,11 @@ pub static TACS: TableSpec = TableSpec {
             "compared_with",
             "",
             "Where the windows without stimulation are from: recording, given, or empty for none",
+        ),
+        Column::new(
+            "other_db",
+            "dB",
+            "Largest change beside the fundamental at 0.4-0.8, 2-4 or 4-8 Hz, both sides: other modulations; above 3 dB and chance: band_change",
         ),
     ],
 };
@@ -96,7 +106,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    pub fn cells(self, judged: Judged) -> [Cell; 28] {
+    pub fn cells(self, judged: Judged) -> [Cell; 29] {
         [
             self.episode.into(),
             self.start_s.into(),
@@ -126,6 +136,7 @@ impl Row<'_> {
             self.windows.into(),
             self.free.into(),
             self.compared_with.into(),
+            judged.other_db.into(),
         ]
     }
 }

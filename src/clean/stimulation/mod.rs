@@ -100,7 +100,7 @@ pub fn find(stream: &mut dyn Replay, wanted: &Find) -> Result<Stimulation> {
         all => format!("what there is at {} does not stand clear of the background or keeps no time", all.join(", ")),
     };
     Err(Error::data(format!("no stimulation was found: {tried}")).with_hint(
-        "tell stimulation.frequency_hz where you know it (and also_hz, for two stimulators); the mains are never taken for it",
+        "where you know the frequency tell it: --frequency, or stimulation.frequency_hz (and also_hz, for two stimulators); a line at the mains' frequency is taken for stimulation only where it is told",
     ))
 }
 
