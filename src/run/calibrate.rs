@@ -4,12 +4,12 @@ use super::front::Watched;
 use super::input::Input;
 use super::pipeline::{Models, Pipeline, model_of, stages};
 use super::recording::{Options, Session, interrupted};
+use super::slots::Slots;
 use crate::flow::{BuildContext, Model, Problems, Replay, Source};
 use crate::recipe::Recipe;
 use crate::signal::{Block, Event, EventName, Free, Segment, Stimulation, StreamInfo};
 use crate::unit::Tick;
 use crate::{Error, ErrorKind, Result};
-use std::collections::VecDeque;
 
 /// The condition of windows during stimulation.
 const DURING: &str = "stim";
@@ -175,16 +175,12 @@ pub(super) fn show_quiet(pipeline: &mut Pipeline, quiet: &mut dyn Source, sessio
 /// A source behind some Stages, as a [`Replay`].
 struct Chain<'a> {
     source: &'a mut dyn Source,
-    slots: Vec<(Watched, Block)>,
+    slots: Slots,
     info: StreamInfo,
     session: &'a Session,
     options: &'a Options<'a>,
     block: Block,
-    /// Whether `block` was read but belongs to the next segment.
-    held: bool,
-    segment: Option<u32>,
     ended: bool,
-    ready: VecDeque<Block>,
     quiet: Option<Box<Chain<'a>>>,
 }
 
@@ -197,45 +193,15 @@ impl<'a> Chain<'a> {
         options: &'a Options<'a>,
     ) -> Self {
         let input = &session.input.info;
-        let slots = before.into_iter().map(|w| (Block::for_stream(w.0.output()), w)).map(|(b, w)| (w, b)).collect();
         Self {
             source,
-            slots,
+            slots: Slots::new(before),
             info,
             session,
             options,
             block: Block::new(input.channels.len(), input.max_block),
-            held: false,
-            segment: None,
             ended: false,
-            ready: VecDeque::new(),
             quiet: None,
-        }
-    }
-
-    /// `block` through the Stages from `from` on.
-    fn through(&mut self, from: usize, block: &Block) {
-        if block.is_empty() {
-            return;
-        }
-        if from == self.slots.len() {
-            return self.ready.push_back(block.clone());
-        }
-        let ((stage, _), out) = &mut self.slots[from];
-        let mut out = std::mem::replace(out, Block::new(0, 0));
-        stage.push(block, &mut out);
-        self.through(from + 1, &out);
-        self.slots[from].1 = out;
-    }
-
-    fn finish(&mut self) {
-        for i in 0..self.slots.len() {
-            let ((stage, _), out) = &mut self.slots[i];
-            let mut out = std::mem::replace(out, Block::new(0, 0));
-            stage.finish(&mut out);
-            stage.reset();
-            self.through(i + 1, &out);
-            self.slots[i].1 = out;
         }
     }
 }
@@ -258,9 +224,8 @@ impl Replay for Chain<'_> {
     }
 
     fn rewind(&mut self) -> Result<()> {
-        self.slots.iter_mut().for_each(|((stage, _), _)| stage.reset());
-        self.ready.clear();
-        (self.held, self.segment, self.ended) = (false, None, false);
+        self.slots.reset();
+        self.ended = false;
         self.source.rewind()
     }
 
@@ -269,27 +234,18 @@ impl Replay for Chain<'_> {
         if self.slots.is_empty() {
             return self.source.read(out);
         }
-        while self.ready.is_empty() {
+        while self.slots.ready.is_empty() {
             if self.ended {
                 return Ok(false);
             }
-            if !self.held && !self.source.read(&mut self.block)? {
+            if self.source.read(&mut self.block)? {
+                self.slots.push(&self.block);
+            } else {
                 self.ended = true;
-                self.finish();
-                continue;
+                self.slots.finish();
             }
-            self.held = false;
-            let segment = self.block.segment();
-            if self.segment.replace(segment).is_some_and(|before| before != segment) {
-                self.held = true;
-                self.finish();
-                continue;
-            }
-            let block = std::mem::replace(&mut self.block, Block::new(0, 0));
-            self.through(0, &block);
-            self.block = block;
         }
-        if let Some(block) = self.ready.pop_front() {
+        if let Some(block) = self.slots.ready.pop_front() {
             out.copy_from(&block, 0, block.len(), 0);
         }
         Ok(true)

@@ -5,6 +5,7 @@ use super::batch::file_name;
 use super::front::Watched;
 use super::pipeline::{Models, stages};
 use super::recording::{Options, Session, interrupted};
+use super::slots::Slots;
 use crate::flow::{BuildContext, Problems, Source};
 use crate::recipe::StagePart;
 use crate::signal::{Block, Event, EventName, LANES, Recording, StreamInfo};
@@ -13,7 +14,7 @@ use crate::unit::Tick;
 use crate::write::brainvision::BrainVisionWriter;
 use crate::{Error, Result, Warning};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Blocks that each lane draws before the lanes meet.
@@ -118,11 +119,9 @@ fn join(lanes: &mut [Lane], whole: &mut Block, writer: &mut BrainVisionWriter) -
 /// Some channels on their way through the Stages, from a source of their own.
 struct Lane {
     source: Box<dyn Source>,
-    slots: Vec<(Watched, Block)>,
+    slots: Slots,
     block: Block,
-    segment: Option<u32>,
     ended: bool,
-    ready: VecDeque<Block>,
     /// Samples of the first ready block that were taken.
     taken: usize,
 }
@@ -136,14 +135,13 @@ impl Lane {
         stages: Vec<Watched>,
     ) -> Result<Self> {
         source.select(stream, channels)?;
-        let slots = stages.into_iter().map(|w| (Block::for_stream(w.0.output()), w)).map(|(b, w)| (w, b)).collect();
         let block = Block::new(channels.len(), info.max_block);
-        Ok(Self { source, slots, block, segment: None, ended: false, ready: VecDeque::new(), taken: 0 })
+        Ok(Self { source, slots: Slots::new(stages), block, ended: false, taken: 0 })
     }
 
     /// Most samples that a block of it holds.
     fn longest(&self) -> usize {
-        self.slots.last().map_or(self.block.capacity(), |(_, block)| block.capacity())
+        self.slots.longest().unwrap_or(self.block.capacity())
     }
 
     /// Draws a round of blocks; `false` at the end.
@@ -154,55 +152,22 @@ impl Lane {
             }
             if !self.source.read(&mut self.block)? {
                 self.ended = true;
-                self.finish();
+                self.slots.finish();
                 return Ok(false);
             }
-            let segment = self.block.segment();
-            if self.segment.replace(segment).is_some_and(|before| before != segment) {
-                self.finish();
-            }
-            let block = std::mem::replace(&mut self.block, Block::new(0, 0));
-            self.through(0, &block);
-            self.block = block;
+            self.slots.push(&self.block);
         }
         Ok(true)
     }
 
-    fn through(&mut self, from: usize, block: &Block) {
-        if block.is_empty() {
-            return;
-        }
-        if from == self.slots.len() {
-            let mut own = Block::new(block.channels(), block.len());
-            own.copy_from(block, 0, block.len(), 0);
-            return self.ready.push_back(own);
-        }
-        let ((stage, _), out) = &mut self.slots[from];
-        let mut out = std::mem::replace(out, Block::new(0, 0));
-        stage.push(block, &mut out);
-        self.through(from + 1, &out);
-        self.slots[from].1 = out;
-    }
-
-    fn finish(&mut self) {
-        for i in 0..self.slots.len() {
-            let ((stage, _), out) = &mut self.slots[i];
-            let mut out = std::mem::replace(out, Block::new(0, 0));
-            stage.finish(&mut out);
-            stage.reset();
-            self.through(i + 1, &out);
-            self.slots[i].1 = out;
-        }
-    }
-
     /// Segment, first sample and length of what is ready without a break.
     fn head(&self) -> Option<(u32, i64, usize)> {
-        self.ready.front().map(|b| (b.segment(), b.first() + self.taken as i64, b.len() - self.taken))
+        self.slots.ready.front().map(|b| (b.segment(), b.first() + self.taken as i64, b.len() - self.taken))
     }
 
     /// Moves `len` samples to the channels of `whole` from `at` on; says where the next lane's begin.
     fn take(&mut self, len: usize, at: usize, whole: &mut Block) -> usize {
-        let Some(block) = self.ready.front() else { return at };
+        let Some(block) = self.slots.ready.front() else { return at };
         let (from, channels) = (self.taken, block.channels());
         if at.is_multiple_of(LANES) {
             for g in 0..block.groups() {
@@ -215,7 +180,7 @@ impl Lane {
         }
         self.taken += len;
         if self.taken == block.len() {
-            self.ready.pop_front();
+            self.slots.ready.pop_front();
             self.taken = 0;
         }
         at + channels

@@ -18,6 +18,7 @@ mod models;
 pub mod output;
 mod pipeline;
 pub mod recording;
+mod slots;
 mod spool;
 mod tables;
 pub mod waveform;
