@@ -37,7 +37,12 @@ pub(super) fn walk(
 ) -> Result<()> {
     stream.rewind()?;
     let mut block = Block::for_stream(stream.info());
-    while stream.next(&mut block)? {
+    let ahead = |at: i64| stretches.iter().find(|r| r.end > at).map(|r| r.start);
+    while let Some(start) = ahead(block.end()) {
+        stream.skip_to(start)?;
+        if !stream.next(&mut block)? {
+            break;
+        }
         let from = stretches.partition_point(|r| r.end <= block.first());
         for (k, r) in stretches.iter().enumerate().skip(from) {
             if r.start >= block.end() {

@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// Do not write the cleaned recording
     #[arg(long, conflicts_with = "cleaned")]
     no_cleaned: bool,
+    /// Only clean and judge what is left (the cleaned recording and table `tacs`); measure nothing of the brain
+    #[arg(long)]
+    clean_only: bool,
     /// Another built-in recipe or a file instead of `tacs`
     #[arg(long, value_name = "NAME", default_value = "tacs")]
     recipe: String,
@@ -37,5 +40,6 @@ pub(super) fn run(args: &Args, talk: &Talk, command: Vec<String>) -> Result<u8> 
         recipe.clean_by(args.method.as_deref(), args.frequency)?;
         text = recipe.to_toml();
     }
-    args.common.run_cleaning(&text, |_| Ok(()), !args.no_cleaned, talk, command)
+    let patch = |recipe: &mut Recipe| if args.clean_only { recipe.only_clean() } else { Ok(()) };
+    args.common.run_cleaning(&text, patch, !args.no_cleaned, talk, command)
 }

@@ -11,10 +11,10 @@ use super::tile::{LANES, Lanes};
 use multiversion::multiversion;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::PI;
+use std::f64::consts::{PI, TAU};
 
-/// Samples that are worked on at once: 40 columns of them stay in the second-level cache.
-pub const TILE: usize = 128;
+/// Samples that are worked on at once: 40 columns of them stay in the first-level cache.
+pub const TILE: usize = 64;
 /// One column of a tile.
 pub type Column = [f64; TILE];
 /// Pivots below this share of their column's length mean that columns cannot be told apart.
@@ -38,6 +38,12 @@ impl LineOf {
     /// The line at half the rate.
     pub fn nyquist() -> Self {
         Self { cycles: 0.5, chirp: 0.0, origin: 0.0, harmonics: vec![1] }
+    }
+
+    /// How far its phase at sample `n` is ahead of what it is in `other`, radians.
+    pub fn ahead_of(&self, other: &Self, n: f64) -> f64 {
+        let bent = |l: &Self| 0.5 * l.chirp * (n - l.origin) * (n - l.origin);
+        TAU * ((self.cycles - other.cycles) * n + bent(self) - bent(other))
     }
 
     /// Whether it is that one.
@@ -215,11 +221,9 @@ impl Normal {
         self.n == 0
     }
 
-    /// Counts `n` samples and hands out what they must be added to: the parts of CᵀC ([`add_columns`]), and of the groups
-    /// ([`add_group`]).
-    pub fn parts(&mut self, n: usize) -> (&mut [Vec<Lanes>], impl Iterator<Item = (&mut Vec<Lanes>, &mut Lanes)>) {
-        self.n += n as u64;
-        (&mut self.gram, self.right.iter_mut().zip(&mut self.squares))
+    /// What samples must be added to: their number, the parts of CᵀC ([`add_columns`]), and those of the groups ([`add_group`]).
+    pub fn parts(&mut self) -> (&mut u64, &mut [Vec<Lanes>], impl Iterator<Item = (&mut Vec<Lanes>, &mut Lanes)>) {
+        (&mut self.n, &mut self.gram, self.right.iter_mut().zip(&mut self.squares))
     }
 
     /// Adds another stretch with the same columns and channels.
@@ -231,6 +235,46 @@ impl Normal {
         self.gram.iter_mut().zip(&other.gram).for_each(|(a, b)| add(a, b));
         self.right.iter_mut().zip(&other.right).for_each(|(a, b)| add(a, b));
         add(&mut self.squares, &other.squares);
+    }
+
+    /// The sums for columns that were turned: of each cosine and sine beside each other (the cosine's place, the angle) the phase
+    /// goes ahead by that angle.
+    pub fn turn(&mut self, pairs: &[(usize, f64)]) {
+        let mut gram = self.gram();
+        for &(i, angle) in pairs {
+            let (sin, cos) = angle.sin_cos();
+            let turned = |a: f64, b: f64| (cos * a - sin * b, sin * a + cos * b);
+            for right in &mut self.right {
+                for l in 0..LANES {
+                    (right[i][l], right[i + 1][l]) = turned(right[i][l], right[i + 1][l]);
+                }
+            }
+            for k in 0..self.width {
+                (gram[(i, k)], gram[(i + 1, k)]) = turned(gram[(i, k)], gram[(i + 1, k)]);
+            }
+            for k in 0..self.width {
+                (gram[(k, i)], gram[(k, i + 1)]) = turned(gram[(k, i)], gram[(k, i + 1)]);
+            }
+        }
+        self.set_gram(&gram);
+    }
+
+    /// The sums for the first `width` columns alone.
+    pub fn leading(&self, width: usize) -> Self {
+        let mut part = Self::new(width, self.right.len());
+        part.set_gram(&self.gram());
+        for (own, all) in part.right.iter_mut().zip(&self.right) {
+            own.copy_from_slice(&all[..width]);
+        }
+        Self { n: self.n, squares: self.squares.clone(), ..part }
+    }
+
+    fn set_gram(&mut self, gram: &DMatrix<f64>) {
+        for high in 0..self.width {
+            for low in 0..=high {
+                self.gram[high / LANES][low][high % LANES] = gram[(low, high)];
+            }
+        }
     }
 
     /// CᵀC.
@@ -254,7 +298,7 @@ impl Normal {
 }
 
 /// Adds a tile's columns to a part of CᵀC: the columns `8·part…` against all; `packed` is working space.
-pub fn add_columns(columns: &[Column], part: usize, n: usize, packed: &mut [Lanes; TILE], sums: &mut [Lanes]) {
+pub fn add_columns(columns: &[Column], part: usize, n: usize, packed: &mut [Lanes], sums: &mut [Lanes]) {
     let own = &columns[part * LANES..columns.len().min((part + 1) * LANES)];
     packed[..n].fill([0.0; LANES]);
     for (l, column) in own.iter().enumerate() {

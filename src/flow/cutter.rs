@@ -44,9 +44,9 @@ impl Ring {
         (self.data.len() * size_of::<Lanes>()) as u64
     }
 
-    /// Appends a block; the oldest samples make room.
+    /// Appends a block; the oldest samples make room. With no room at all nothing is kept.
     pub fn push(&mut self, block: &Block) {
-        if block.is_empty() {
+        if block.is_empty() || self.capacity == 0 {
             return;
         }
         if self.origin.is_none() {

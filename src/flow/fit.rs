@@ -4,6 +4,7 @@ use super::{BuildContext, EpochInfo, Problems, Step};
 use crate::Result;
 use crate::signal::{Block, Epoch, Event, Segment, StreamInfo};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What a Fit learnt, as plain data that can be saved and used live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,53 @@ pub trait Replay {
     /// # Errors
     /// When the source fails, or the user interrupts.
     fn next(&mut self, out: &mut Block) -> Result<bool>;
+
+    /// What lies before sample `first` (of this stream's clock) is not needed: `next` may go on there, or not.
+    ///
+    /// # Errors
+    /// When the source fails.
+    fn skip_to(&mut self, _first: i64) -> Result<()> {
+        Ok(())
+    }
+
+    /// From now on blocks hold this channel alone (`None`: all of them again); `false` where the stream cannot spare itself the
+    /// others. Rewinds.
+    ///
+    /// # Errors
+    /// When the source fails.
+    fn alone(&mut self, _channel: Option<usize>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// One channel within `ranges` (samples; in order, apart from each other), block by block: segment, first sample, samples.
+    /// Samples beside the ranges may be handed over too. Leaves the stream to be rewound.
+    ///
+    /// # Errors
+    /// As [`Replay::next`].
+    fn each_row(
+        &mut self,
+        channel: usize,
+        ranges: &[Range<i64>],
+        take: &mut dyn FnMut(usize, i64, &[f64]),
+    ) -> Result<()> {
+        let alone = self.alone(Some(channel))?;
+        let (place, channels) = if alone { (0, 1) } else { (channel, self.info().channels.len()) };
+        let mut block = Block::new(channels, self.info().max_block);
+        let mut row = Vec::with_capacity(block.capacity());
+        self.rewind()?;
+        for range in ranges {
+            self.skip_to(range.start)?;
+            while block.end() < range.end && self.next(&mut block)? {
+                row.clear();
+                row.extend((0..block.len()).map(|s| block.get(place, s)));
+                take(block.segment() as usize, block.first(), &row);
+            }
+        }
+        if alone {
+            self.alone(None)?;
+        }
+        Ok(())
+    }
 
     /// Another recording of the same channels without stimulation, where one was given: it went through the same Stages.
     fn quiet(&mut self) -> Option<&mut dyn Replay> {

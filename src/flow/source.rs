@@ -30,6 +30,14 @@ pub trait Source: Send {
     /// When the source cannot be read twice (a pipe).
     fn rewind(&mut self) -> Result<()>;
 
+    /// What lies before tick `first` is not needed: `read` may go on there. A source that cannot jump reads on as it is.
+    ///
+    /// # Errors
+    /// When the bytes cannot be reached.
+    fn skip_to(&mut self, _first: i64) -> Result<()> {
+        Ok(())
+    }
+
     /// Bytes of sample data read so far and in all, for the progress bar.
     fn progress(&self) -> (u64, u64);
 }

@@ -367,6 +367,12 @@ impl Source for FileSource {
         Ok(())
     }
 
+    fn skip_to(&mut self, first: i64) -> Result<()> {
+        let end = self.recording.streams.get(self.stream).and_then(|s| s.segments.last()).map_or(0, |s| s.end().0);
+        self.position = self.position.max(first.clamp(0, end.max(0)).unsigned_abs());
+        Ok(())
+    }
+
     fn progress(&self) -> (u64, u64) {
         let Some(layout) = self.layouts.get(self.stream) else { return (0, 0) };
         let all = layout.records * layout.record_bytes;

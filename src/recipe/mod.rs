@@ -218,6 +218,27 @@ impl Recipe {
         toml::to_string(&whole).unwrap_or_default()
     }
 
+    /// Whether windows are cut at all. A recipe of Stages alone, without a word about windows, needs neither events nor epochs.
+    pub fn cuts(&self) -> bool {
+        self.stream.is_empty() || !self.epoch.is_empty() || !self.marker.is_empty() || self.cut != Cut::default()
+    }
+
+    /// Leaves the Stages up to the last one that cleans, and nothing behind it.
+    ///
+    /// # Errors
+    /// When the recipe does not clean.
+    pub fn only_clean(&mut self) -> Result<()> {
+        let cleans = |part: &StagePart| !part.config().tables().is_empty();
+        let Some(last) = self.stream.iter().rposition(cleans) else {
+            return Err(
+                Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
+            );
+        };
+        self.stream.truncate(last + 1);
+        (self.cut, self.epoch, self.marker) = (Cut::default(), Vec::new(), Vec::new());
+        Ok(())
+    }
+
     /// Puts another cleaning Stage in place of the recipe's own, and tells it the stimulation's frequency. What was said of the
     /// stimulation stays.
     ///

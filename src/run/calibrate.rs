@@ -61,12 +61,14 @@ pub(super) fn learn(
             continue;
         };
         source.rewind()?;
-        let mut stream = Chain::new(source, before, info.clone(), session, options);
+        let own = (session.stream, session.channels.as_slice());
+        let mut stream = Chain::new(source, own, before, info.clone(), session, options);
         if let Some(quiet) = quiet.as_deref_mut() {
             quiet.rewind()?;
             let mut other = context(&session.recipe, input, options.threads);
             let before = stages(&parts[..place], &models, &input.info, &mut other, &mut problems);
-            stream.quiet = Some(Box::new(Chain::new(quiet, before, info, session, options)));
+            let own = (session.quiet_stream, session.quiet_channels.as_slice());
+            stream.quiet = Some(Box::new(Chain::new(quiet, own, before, info, session, options)));
         }
         models.push(fit.fit(&mut stream).map_err(|e| placed(e, place, parts[place].name()))?);
     }
@@ -175,6 +177,8 @@ pub(super) fn show_quiet(pipeline: &mut Pipeline, quiet: &mut dyn Source, sessio
 /// A source behind some Stages, as a [`Replay`].
 struct Chain<'a> {
     source: &'a mut dyn Source,
+    /// What is selected there: stream and channels.
+    own: (usize, &'a [usize]),
     slots: Slots,
     info: StreamInfo,
     session: &'a Session,
@@ -187,6 +191,7 @@ struct Chain<'a> {
 impl<'a> Chain<'a> {
     fn new(
         source: &'a mut dyn Source,
+        own: (usize, &'a [usize]),
         before: Vec<Watched>,
         info: StreamInfo,
         session: &'a Session,
@@ -195,6 +200,7 @@ impl<'a> Chain<'a> {
         let input = &session.input.info;
         Self {
             source,
+            own,
             slots: Slots::new(before),
             info,
             session,
@@ -247,6 +253,24 @@ impl Replay for Chain<'_> {
         }
         if let Some(block) = self.slots.ready.pop_front() {
             out.copy_from(&block, 0, block.len(), 0);
+        }
+        Ok(true)
+    }
+
+    fn skip_to(&mut self, first: i64) -> Result<()> {
+        // Stages need to have seen everything
+        if self.slots.is_empty() { self.source.skip_to(first) } else { Ok(()) }
+    }
+
+    fn alone(&mut self, channel: Option<usize>) -> Result<bool> {
+        if !self.slots.is_empty() {
+            return Ok(false);
+        }
+        let (stream, all) = self.own;
+        match channel.map(|c| all.get(c..=c)) {
+            Some(Some(one)) => self.source.select(stream, one)?,
+            Some(None) => return Ok(false),
+            None => self.source.select(stream, all)?,
         }
         Ok(true)
     }

@@ -1,17 +1,19 @@
 //! The stream side of a pipeline: a run of channels through all Stages into a ring.
 
 use super::holes::Holes;
+use super::tap::Tap;
 use crate::flow::{Ring, Stage, Watch};
-use crate::signal::{Block, Event, LANES, Lanes};
+use crate::signal::{Block, Event, LANES, Lanes, StreamInfo};
 use crate::table::Table;
 use multiversion::multiversion;
 use std::ops::Range;
 
-/// A Stage, who watches it, and the block that it fills.
+/// A Stage, who watches it, the block that it fills, and what keeps that.
 struct Slot {
     stage: Box<dyn Stage>,
     watch: Option<Box<dyn Watch>>,
     out: Block,
+    tap: Option<Tap>,
 }
 
 impl Slot {
@@ -23,6 +25,9 @@ impl Slot {
         if let Some(watch) = &mut self.watch {
             watch.after(&self.out);
         }
+        if let Some(tap) = &mut self.tap {
+            tap.keep(&self.out);
+        }
     }
 
     fn finish(&mut self) {
@@ -30,6 +35,9 @@ impl Slot {
         if let Some(watch) = &mut self.watch {
             watch.after(&self.out);
             watch.end_segment();
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.keep(&self.out);
         }
     }
 }
@@ -58,12 +66,12 @@ impl Front {
     /// `monitored_after`: saturation is counted in what leaves this many Stages (1 behind the pulse Stage).
     pub fn new(
         channels: Range<usize>,
-        input: &crate::signal::StreamInfo,
+        input: &StreamInfo,
         stages: Vec<Watched>,
         ring: Ring,
         monitored_after: usize,
     ) -> Self {
-        let slot = |(stage, watch): Watched| Slot { out: Block::for_stream(stage.output()), stage, watch };
+        let slot = |(stage, watch): Watched| Slot { out: Block::for_stream(stage.output()), stage, watch, tap: None };
         let slots = stages.into_iter().map(slot).collect();
         let staging = Block::new(channels.len(), input.max_block);
         let (holes, held) = (Holes::new(channels.len()), staging.clone());
@@ -83,6 +91,7 @@ impl Front {
             block
         } else {
             self.holes.hold(block, &mut self.held);
+            self.slots.iter_mut().filter_map(|slot| slot.tap.as_mut()).for_each(|tap| tap.note_holes(block));
             &self.held
         };
         through(&mut self.slots, block, &mut self.ring, &mut self.saturated, self.monitored_after);
@@ -135,6 +144,18 @@ impl Front {
     /// (samples at a limit, samples) over its channels.
     pub fn saturation(&self) -> (u64, u64) {
         (self.saturated.counts.iter().sum(), self.saturated.samples)
+    }
+
+    /// From now on what leaves the Stage at `place` is kept; clock and channels of that.
+    pub fn tap(&mut self, place: usize) -> Option<&StreamInfo> {
+        let slot = self.slots.get_mut(place)?;
+        slot.tap = Some(Tap::default());
+        Some(slot.stage.output())
+    }
+
+    /// What is kept.
+    pub fn tapped(&mut self) -> Option<&mut Tap> {
+        self.slots.iter_mut().find_map(|slot| slot.tap.as_mut())
     }
 
     /// Who watches, Stage by Stage.

@@ -21,6 +21,7 @@ pub mod recording;
 mod slots;
 mod spool;
 mod tables;
+mod tap;
 pub mod waveform;
 
 pub use calibrate::found_events;

@@ -2,6 +2,7 @@
 
 use super::epochs::{Epochs, Part, TrialRow};
 use super::front::{Front, Watched};
+use super::tap::Tap;
 use super::{Input, tables};
 use crate::flow::{BuildContext, EpochInfo, Marker, Model, Problems, Report, Ring, Schedule, Source, Trigger, Watch};
 use crate::recipe::{EpochPart, Recipe, StagePart};
@@ -141,7 +142,8 @@ impl Pipeline {
         let epochs = Epochs::new(info, &named, parts, markers, &plans);
         let round = (ROUND * input.info.max_block) as f64 * out.clock.up as f64 / out.clock.down as f64;
         let late = late_ticks as f64 * out.clock.up as f64 / out.clock.down as f64;
-        let capacity = len + out.max_block + round.ceil() as usize + late.ceil() as usize + 2;
+        let room = len + out.max_block + round.ceil() as usize + late.ceil() as usize + 2;
+        let capacity = if recipe.cuts() { room } else { 0 };
         let monitored = usize::from(matches!(recipe.stream.first(), Some(StagePart::Pulse(_))));
         let mut notes = Vec::new();
         let fronts: Vec<Front> = chains
@@ -388,6 +390,16 @@ impl Pipeline {
         })
     }
 
+    /// From now on what leaves the Stage at `place` is kept, front by front; clock and channels of each.
+    pub(super) fn tap(&mut self, place: usize) -> Vec<StreamInfo> {
+        self.fronts.iter_mut().filter_map(|front| front.tap(place).cloned()).collect()
+    }
+
+    /// What is kept, front by front.
+    pub(super) fn taps(&mut self) -> impl Iterator<Item = &mut Tap> {
+        self.fronts.iter_mut().filter_map(Front::tapped)
+    }
+
     /// Models that Fits have learnt, to be saved and used live.
     pub fn models(&self) -> &[Model] {
         &self.epochs.models
@@ -558,6 +570,9 @@ fn behind(
 /// The events that are cut around: those of the input that `cut.event` names. `auto` must have been settled before,
 /// unless there is just one.
 fn conditions(recipe: &Recipe, input: &Input) -> Result<Vec<(EventName, String)>> {
+    if !recipe.cuts() && input.epoched.is_none() {
+        return Ok(Vec::new());
+    }
     let clocked = recipe.cut.every_ms.is_some() && input.epoched.is_none();
     if clocked && recipe.cut.within.is_none() {
         return Ok(vec![(EventName(u32::MAX), String::new())]);

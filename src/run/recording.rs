@@ -1,8 +1,9 @@
 //! One recording: opened, pushed through a pipeline, read off.
 
+use super::cleaned::{self, Cleaned};
 use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
-use super::{calibrate, cleaned, epoched, events};
+use super::{calibrate, epoched, events};
 use crate::clean::detect::Detector;
 use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
@@ -112,6 +113,8 @@ pub fn analyse_source(
         feeds.push(Feed::new(&mut **source, range.len(), max_block));
     }
 
+    let header = options.cleaned.as_deref().filter(|_| cleaned::cleans(&session.recipe.stream));
+    let mut written = header.map(|header| Cleaned::new(&mut pipeline, open()?, &session, header)).transpose()?;
     let mut rows = Vec::new();
     let mut drained = Vec::new();
     let mut events = session.events.iter().peekable();
@@ -125,6 +128,9 @@ pub fn analyse_source(
             pipeline.cue(event);
         }
         let more = pipeline.round(&mut feeds)?;
+        if let Some(written) = &mut written {
+            written.take(&mut pipeline)?;
+        }
         pipeline.drain(&mut rows, &mut drained);
         if let Some(progress) = options.progress {
             let bytes: u64 = feeds.iter().map(|f| f.source.progress().0).sum::<u64>() / feeds.len().max(1) as u64;
@@ -139,6 +145,9 @@ pub fn analyse_source(
     clock.lap("stream");
     pipeline.finish(&mut rows)?;
     pipeline.drain(&mut rows, &mut drained);
+    if let Some(written) = &mut written {
+        written.take(&mut pipeline)?;
+    }
     clock.lap("finish");
 
     let asked = rows.len() as u64;
@@ -146,17 +155,15 @@ pub fn analyse_source(
     if asked == 0 && session.recipe.cut.every_ms.is_some() {
         return Err(no_window(&session));
     }
-    if kept == 0 {
+    if kept == 0 && session.recipe.cuts() {
         let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
         session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
     }
     let out = all_results(&pipeline, rows, drained);
     let conditions = pipeline.conditions();
     clock.lap("report");
-    if let Some(header) = options.cleaned.as_deref().filter(|_| cleaned::cleans(&session.recipe.stream)) {
-        drop(feeds);
-        drop(sources);
-        session.warnings.extend(cleaned::write(open, &session, &learnt, &out, options, header)?);
+    if let (Some(written), Some(header)) = (written, header) {
+        session.warnings.extend(written.finish(&out, header)?);
         clock.lap("cleaned");
     }
     Ok(Analysis {
@@ -307,6 +314,8 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
     let mut events = events::deduplicated(&recording);
     if let Some(epochs) = &recording.epoched {
         events = epoched::settle(&mut recipe, &recording, epochs, &mut warnings)?;
+    } else if !recipe.cuts() {
+        // Stages alone need no event
     } else if recipe.cut.every_ms.is_none() {
         let wanted = recipe.cut.event.clone().unwrap_or_else(|| Names::one("auto"));
         let choice = events::choose(&wanted, &recording, source, &channels, &recipe.input.detect)?;

@@ -26,11 +26,6 @@ impl Slots {
         self.slots.is_empty()
     }
 
-    /// Most samples that a block which leaves the last Stage holds; `None` without one.
-    pub fn longest(&self) -> Option<usize> {
-        self.slots.last().map(|(_, block)| block.capacity())
-    }
-
     /// A block of the source; where it begins a segment, the one before is finished first.
     pub fn push(&mut self, block: &Block) {
         if self.segment.replace(block.segment()).is_some_and(|before| before != block.segment()) {

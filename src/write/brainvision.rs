@@ -4,10 +4,11 @@
 //! renamed into it when all is on the disk, the header last: nothing ever stands under the final names but a whole
 //! recording.
 
+use super::behind::Behind;
 use crate::flow::Source;
 use crate::signal::date::DateTime;
-use crate::signal::{Block, Channel, Event, LANES, Place, Recording, Segment};
-use crate::unit::{Rate, Unit};
+use crate::signal::{Block, Channel, Event, EventName, LANES, Place, Recording, Segment};
+use crate::unit::{Rate, Tick, Unit};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -28,6 +29,7 @@ pub struct BrainVisionWriter {
     events: Vec<(Event, &'static str, String)>,
     start: Option<DateTime>,
     data: NamedTempFile,
+    behind: Behind,
     bytes: Vec<u8>,
     written: i64,
     left_out: u64,
@@ -67,6 +69,32 @@ impl Encoding {
         match self {
             Self::Float32 => 4,
             Self::Int16 { .. } => 2,
+        }
+    }
+
+    /// A block as it is stored, sample by sample.
+    pub fn encode(self, block: &Block, bytes: &mut Vec<u8>) {
+        let width = self.bytes();
+        let frame = width * block.channels();
+        bytes.resize(frame * block.len(), 0);
+        for g in 0..block.groups() {
+            let lanes = LANES.min(block.channels() - g * LANES);
+            for (values, out) in block.group(g).iter().zip(bytes.chunks_exact_mut(frame)) {
+                let out = &mut out[width * g * LANES..][..width * lanes];
+                match self {
+                    Self::Float32 => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
+                            *out = (*value as f32).to_le_bytes();
+                        }
+                    }
+                    Self::Int16 { step } => {
+                        for (value, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+                            // the cast saturates, and sends NaN to 0
+                            *out = ((value / step).round() as i16).to_le_bytes();
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -113,6 +141,8 @@ impl BrainVisionWriter {
                 events.push((event, kind(name, recording.is_stimulus(name)), name.to_owned()));
             }
         }
+        let data = beside(header)?;
+        let behind = data.as_file().try_clone().map(Behind::new).map_err(|cause| Error::output(header, &cause))?;
         Ok(Self {
             header: header.to_owned(),
             stem: stem.to_owned(),
@@ -122,11 +152,18 @@ impl BrainVisionWriter {
             segments: source.segments.clone(),
             events,
             start: recording.start.as_deref().and_then(DateTime::from_iso),
-            data: beside(header)?,
+            data,
+            behind,
             bytes: Vec::new(),
             written: 0,
             left_out,
         })
+    }
+
+    /// Adds a comment at a sample, this many seconds long.
+    pub fn comment(&mut self, at: Tick, duration_s: f64, text: String) {
+        let event = Event { duration_s, ..Event::new(at.max(Tick(0)), EventName(0)) };
+        self.events.push((event, "Comment", text));
     }
 
     /// Stores samples in this form instead of 32-bit floats. Before the first block.
@@ -150,30 +187,41 @@ impl BrainVisionWriter {
                 self.written
             )));
         }
-        let width = self.encoding.bytes();
-        let frame = width * block.channels();
-        self.bytes.resize(frame * block.len(), 0);
-        for g in 0..block.groups() {
-            let lanes = LANES.min(block.channels() - g * LANES);
-            for (values, out) in block.group(g).iter().zip(self.bytes.chunks_exact_mut(frame)) {
-                let out = &mut out[width * g * LANES..][..width * lanes];
-                match self.encoding {
-                    Encoding::Float32 => {
-                        for (value, out) in values.iter().zip(out.as_chunks_mut::<4>().0) {
-                            *out = (*value as f32).to_le_bytes();
-                        }
-                    }
-                    Encoding::Int16 { step } => {
-                        for (value, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
-                            // the cast saturates, and sends NaN to 0
-                            *out = ((value / step).round() as i16).to_le_bytes();
-                        }
-                    }
-                }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        self.encoding.encode(block, &mut bytes);
+        self.write(bytes)?;
+        self.written = block.end();
+        Ok(())
+    }
+
+    /// Appends `len` samples from `first` on, encoded before: the channels in parts, each sample by sample.
+    ///
+    /// # Errors
+    /// As [`BrainVisionWriter::push`].
+    pub fn push_encoded(&mut self, first: i64, len: usize, parts: &[&[u8]]) -> Result<()> {
+        let frame = self.encoding.bytes() * self.channels.len();
+        if first != self.written || parts.iter().map(|p| p.len()).sum::<usize>() != frame * len {
+            return Err(Error::usage(format!(
+                "samples from {first} on do not continue {} channels at sample {}",
+                self.channels.len(),
+                self.written
+            )));
+        }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        for i in 0..len {
+            for part in parts {
+                let width = part.len() / len;
+                bytes.extend_from_slice(&part[i * width..][..width]);
             }
         }
-        self.data.write_all(&self.bytes).map_err(|cause| self.failed("eeg", &cause))?;
-        self.written = block.end();
+        self.write(bytes)?;
+        self.written = first + len as i64;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: Vec<u8>) -> Result<()> {
+        self.bytes = self.behind.write(bytes).map_err(|cause| self.failed("eeg", &cause))?;
         Ok(())
     }
 
@@ -181,7 +229,8 @@ impl BrainVisionWriter {
     ///
     /// # Errors
     /// When nothing was written, or the disk fails: then no file stands under its final name.
-    pub fn finish(self) -> Result<Written> {
+    pub fn finish(mut self) -> Result<Written> {
+        self.behind.finish().map_err(|cause| self.failed("eeg", &cause))?;
         if self.written == 0 {
             return Err(Error::data("there is no sample to write").at_path(&self.header));
         }

@@ -180,6 +180,8 @@ class Verdict:
 
     def end(self):
         rows = [["", *self.columns], *self.rows]
+        longest = max(map(len, rows))
+        rows = [row + [""] * (longest - len(row)) for row in rows]
         wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
             print("  ".join(cell.ljust(w) for cell, w in zip(row, wide)).rstrip())

@@ -15,9 +15,15 @@ use crate::signal::{Block, ChannelKind, Episode, LANES};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A phase at an episode's ends that no further step is worth, radians; steps at most.
+/// A phase at an episode's ends that no further step is worth, radians: of a pass, and of sums that are turned; steps at most.
 const SETTLED: f64 = 1e-3;
+const TURNED: f64 = 1e-6;
 const ROUNDS: usize = 8;
+/// Cells must not have turned by more at their ends, radians of the highest harmonic, since the pass: it would lose a sixth of the square.
+const ASTRAY: f64 = 1e-3;
+/// Cells of an episode from which its frequency is fitted; of a short one fewer, each this long, s.
+const CELLS: [i64; 2] = [4, 32];
+const CELL_S: f64 = 0.5;
 /// With several lines the first step takes this much of the middle of an episode, s, or two beats; each further one four times that.
 const MIDDLE_S: f64 = 20.0;
 /// Saturated: share of the samples at an extreme, and time without a break, s.
@@ -41,80 +47,54 @@ impl StreamFit for Fitter {
     fn fit(&mut self, stream: &mut dyn Replay) -> Result<Model> {
         let mut found = stimulation::find(stream, &self.config.stimulation)?;
         let info = stream.info().clone();
-        let pool = pass::pool(self.threads)?;
         let rate = info.rate_hz();
-        let groups = info.channels.len().div_ceil(LANES);
-        let mut refused = BTreeMap::new();
-        let mut extremes = Extremes::new(&info.channels);
-        let cleaned = |c: &usize| !matches!(info.channels[*c].kind, ChannelKind::Stim | ChannelKind::Trigger);
-        let mut channels: Vec<usize> = (0..info.channels.len()).filter(cleaned).collect();
-        let mut wanted: Vec<Overtones> = found.episodes.iter().map(|e| Overtones::new(&self.config, e, rate)).collect();
+        let mut pass = Pass::new(stream, &found.episodes, self.threads);
+        let wanted: Vec<Overtones> = found.episodes.iter().map(|e| Overtones::new(&self.config, e, rate)).collect();
+        let (mut wanted, several) = (wanted, !self.config.stimulation.also_hz.is_empty());
         let mut lines: Vec<Vec<LineOf>> = wanted.iter_mut().map(Overtones::telling).collect();
         let mut sds: Vec<Vec<f64>> = vec![Vec::new(); lines.len()];
-        for round in 0..ROUNDS {
-            let mut jobs: Vec<Job> = found
-                .episodes
-                .iter()
-                .zip(&lines)
-                .map(|(e, lines)| Job::new(self.middle(e, rate, round), &telling(lines), 2, groups))
-                .collect();
-            let episodes = &found.episodes;
-            let mut look = |block: &Block| {
-                if round == 0 {
-                    let from = episodes.partition_point(|e| e.on.end <= block.first());
-                    let mine = episodes[from..].iter().take_while(|e| e.on.start < block.end());
-                    mine.for_each(|e| extremes.add(block, &e.on));
-                }
-            };
-            pass::run(stream, &mut jobs, &pool, &mut look)?;
-            if round == 0 {
-                let held = (HELD_S * rate).ceil() as u64;
-                for &c in &channels {
-                    let (share, longest, flat) = extremes.of(c);
-                    let finite = jobs.iter().all(|j| j.normal.squares(c).is_finite());
-                    let why = match () {
-                        () if !finite => "not_finite",
-                        () if flat => "flat",
-                        () if share > SHARE || longest > held.max(2) => "saturated",
-                        () => continue,
-                    };
-                    refused.insert(info.channels[c].name.clone(), why.to_owned());
-                }
-                channels.retain(|&c| !refused.contains_key(&info.channels[c].name));
+        if several {
+            self.from_the_middle(&mut pass, &found.episodes, &mut lines, &mut sds)?;
+        }
+        let mut round = 0;
+        let (full, lefts, plans, jobs) = loop {
+            let (full, lefts) = all(&wanted, &lines);
+            let mut plans: Vec<Plan> = Vec::new();
+            for ((e, full), lines) in found.episodes.iter().zip(&full).zip(&lines) {
+                let telling = if several { Vec::new() } else { places(full, &telling(lines)) };
+                plans.push(Plan::new(e, full, telling, self.stretch(e, rate), pass.groups, rate));
             }
-            let mut turn = 0.0_f64;
-            for (i, job) in jobs.iter().enumerate() {
-                let whole = job.range == found.episodes[i].plateau;
-                if let Some(step) = frequency::step(job, &telling(&lines[i]), &channels, whole) {
-                    for (line, moved) in lines[i].iter_mut().zip(step.lines) {
-                        *line = LineOf { harmonics: std::mem::take(&mut line.harmonics), ..moved };
+            let mut jobs: Vec<Vec<Job>> = plans.iter_mut().map(|p| std::mem::take(&mut p.jobs)).collect();
+            pass.run(&mut jobs)?;
+            let mut astray = 0.0_f64;
+            if !several {
+                for (i, (jobs, plan)) in jobs.iter_mut().zip(&plans).enumerate() {
+                    let before = lines[i].clone();
+                    if let Some(sd) = plan.refine(jobs, &mut lines[i], &pass.channels) {
+                        sds[i] = sd;
                     }
-                    sds[i] = step.sd;
-                    turn = turn.max(if whole { step.turn } else { 1.0 });
+                    astray = astray.max(plan.astray(jobs, &before, &lines[i]));
                 }
+                share_frequency(&mut lines, &sds);
             }
-            if turn <= SETTLED {
-                break;
+            round += 1;
+            let (now, lefts_now) = all(&wanted, &lines);
+            let same = now.iter().flatten().map(|l| &l.harmonics).eq(full.iter().flatten().map(|l| &l.harmonics));
+            if same && astray <= ASTRAY || round >= ROUNDS {
+                let full = if same { now } else { full };
+                jobs.iter_mut().zip(&full).for_each(|(jobs, full)| jobs.iter_mut().for_each(|j| j.turn(full)));
+                break (full, if same { lefts_now } else { lefts }, plans, jobs);
             }
-        }
-        share_frequency(&mut lines, &sds);
-        let lefts: Vec<Vec<String>> = wanted.iter().zip(&mut lines).map(|(w, lines)| w.all(lines)).collect();
-        let mut plans: Vec<Plan> = Vec::new();
-        for (e, lines) in found.episodes.iter().zip(&lines) {
-            plans.push(Plan::new(e, lines, self.stretch(e, rate), groups, rate));
-        }
-        let mut jobs: Vec<Job> = plans.iter_mut().flat_map(|p| std::mem::take(&mut p.jobs)).collect();
-        pass::run(stream, &mut jobs, &pool, &mut |_| {})?;
-        let mut jobs = jobs.into_iter();
+        };
+        let channels = &pass.channels;
         let mut squares = vec![[0.0; 2]; info.channels.len()];
         let mut parts = Vec::new();
-        for (i, plan) in plans.into_iter().enumerate() {
-            let own: Vec<Job> = jobs.by_ref().take(plan.count).collect();
+        for (i, (plan, own)) in plans.into_iter().zip(&jobs).enumerate() {
             let episode = &mut found.episodes[i];
             let followed = info.channels.iter().position(|c| c.name == episode.channel).unwrap_or(0);
-            let mut solved = plan.solve(&own, &channels, followed, &self.config, rate, &mut squares);
-            settle(episode, &lines[i], solved.knots.get(&followed).and_then(|k| k.first()));
-            solved.part.lines.clone_from(&lines[i]);
+            let mut solved = plan.solve(own, channels, followed, &self.config, rate, &mut squares);
+            settle(episode, &full[i], solved.knots.get(&followed).and_then(|k| k.first()));
+            solved.part.lines.clone_from(&full[i]);
             solved.part.sd_cycles.clone_from(&sds[i]);
             solved.part.left_out.splice(0..0, lefts[i].iter().cloned());
             let name = |(c, knots): (usize, Vec<Vec<f64>>)| (info.channels[c].name.clone(), knots);
@@ -123,15 +103,16 @@ impl StreamFit for Fitter {
         }
         let named = |c: &usize| info.channels[*c].name.clone();
         let sd = |c: &usize| (squares[*c][0] / squares[*c][1].max(1.0)).sqrt();
+        let extremes = &pass.extremes;
         let learnt = Learnt {
             stimulation: found,
             episodes: parts,
-            refused,
             residual_sd: channels.iter().filter(|c| squares[**c][1] > 0.0).map(|c| (named(c), sd(c))).collect(),
             at_extremes: (0..info.channels.len())
                 .filter(|c| extremes.of(*c).0 > 0.0)
                 .map(|c| (named(&c), extremes.of(c).0))
                 .collect(),
+            refused: pass.refused,
         };
         Ok(Model {
             name: "harmonics".to_owned(),
@@ -141,14 +122,108 @@ impl StreamFit for Fitter {
     }
 }
 
+/// Passes over the stream; the first of them tells which channels can be cleaned.
+struct Pass<'a> {
+    stream: &'a mut dyn Replay,
+    threads: usize,
+    on: Vec<Range<i64>>,
+    groups: usize,
+    first: bool,
+    /// Those that are cleaned.
+    channels: Vec<usize>,
+    refused: BTreeMap<String, String>,
+    extremes: Extremes,
+}
+
+impl<'a> Pass<'a> {
+    fn new(stream: &'a mut dyn Replay, episodes: &[Episode], threads: usize) -> Self {
+        let all = &stream.info().channels;
+        let cleaned = |c: &usize| !matches!(all[*c].kind, ChannelKind::Stim | ChannelKind::Trigger);
+        Self {
+            threads,
+            on: episodes.iter().map(|e| e.on.clone()).collect(),
+            groups: all.len().div_ceil(LANES),
+            first: true,
+            channels: (0..all.len()).filter(cleaned).collect(),
+            refused: BTreeMap::new(),
+            extremes: Extremes::new(all),
+            stream,
+        }
+    }
+
+    /// Adds up the jobs of every episode.
+    fn run(&mut self, jobs: &mut [Vec<Job>]) -> Result<()> {
+        let (extremes, on, first) = (&mut self.extremes, &self.on, self.first);
+        let mut look = |block: &Block| {
+            if first {
+                let from = on.partition_point(|on| on.end <= block.first());
+                let mine = on[from..].iter().take_while(|on| on.start < block.end());
+                mine.for_each(|on| extremes.add(block, on));
+            }
+        };
+        let mut all: Vec<&mut Job> = jobs.iter_mut().flatten().collect();
+        pass::run(self.stream, &mut all, self.threads, &mut look)?;
+        if std::mem::replace(&mut self.first, false) {
+            self.refuse(&all);
+        }
+        Ok(())
+    }
+
+    /// Channels that cannot be cleaned, and why.
+    fn refuse(&mut self, jobs: &[&mut Job]) {
+        let info = self.stream.info();
+        let held = (HELD_S * info.rate_hz()).ceil() as u64;
+        for &c in &self.channels {
+            let (share, longest, flat) = self.extremes.of(c);
+            let why = match () {
+                () if !jobs.iter().all(|j| j.normal.squares(c).is_finite()) => "not_finite",
+                () if flat => "flat",
+                () if share > SHARE || longest > held.max(2) => "saturated",
+                () => continue,
+            };
+            self.refused.insert(info.channels[c].name.clone(), why.to_owned());
+        }
+        self.channels.retain(|&c| !self.refused.contains_key(&info.channels[c].name));
+    }
+}
+
 impl Fitter {
-    /// The samples from which the frequencies are fitted in a round: with several lines from the middle outward.
+    /// Fits the frequencies of several lines that beat, from the middle of each episode outward: a pass for every step.
+    fn from_the_middle(
+        &self,
+        pass: &mut Pass<'_>,
+        episodes: &[Episode],
+        lines: &mut [Vec<LineOf>],
+        sds: &mut [Vec<f64>],
+    ) -> Result<()> {
+        let rate = pass.stream.info().rate_hz();
+        for round in 0..ROUNDS {
+            let job = |(e, lines): (&Episode, &Vec<LineOf>)| {
+                vec![Job::new(self.middle(e, rate, round), &telling(lines), 2, pass.groups)]
+            };
+            let mut jobs: Vec<Vec<Job>> = episodes.iter().zip(&*lines).map(job).collect();
+            pass.run(&mut jobs)?;
+            let mut turn = 0.0_f64;
+            for (i, job) in jobs.iter().flatten().enumerate() {
+                let whole = job.range == episodes[i].plateau;
+                let sums = frequency::Sums::of(job, &pass.channels);
+                if let Some(step) = frequency::step(&sums, &telling(&lines[i]), whole) {
+                    moved(&mut lines[i], &step.lines);
+                    sds[i] = step.sd;
+                    turn = turn.max(if whole { step.turn } else { 1.0 });
+                }
+            }
+            if turn <= SETTLED {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The samples from which the frequencies are fitted in a round.
     fn middle(&self, episode: &Episode, rate: f64, round: usize) -> Range<i64> {
         let find = &self.config.stimulation;
         let plateau = episode.plateau.clone();
-        if find.also_hz.is_empty() {
-            return plateau;
-        }
         let told = find.frequency_hz.unwrap_or(0.0);
         let beat = find.also_hz.iter().map(|hz| 2.0 / (hz - told).abs().max(1e-3)).fold(MIDDLE_S, f64::max);
         let half = (0.5 * beat * rate * 4_f64.powi(round as i32)) as i64;
@@ -172,6 +247,34 @@ impl Fitter {
 fn telling(lines: &[LineOf]) -> Vec<LineOf> {
     let few = |l: &LineOf| LineOf { harmonics: l.harmonics.iter().copied().take(TELLING).collect(), ..l.clone() };
     lines.iter().map(few).collect()
+}
+
+/// The lines with the frequencies of `others`.
+fn moved(lines: &mut [LineOf], others: &[LineOf]) {
+    for (line, other) in lines.iter_mut().zip(others) {
+        *line = LineOf { harmonics: std::mem::take(&mut line.harmonics), ..other.clone() };
+    }
+}
+
+/// All harmonics of every episode that can be told apart at these frequencies, and what is left out.
+fn all(wanted: &[Overtones], lines: &[Vec<LineOf>]) -> (Vec<Vec<LineOf>>, Vec<Vec<String>>) {
+    let mut full = lines.to_vec();
+    let lefts = wanted.iter().zip(&mut full).map(|(w, lines)| w.all(lines)).collect();
+    (full, lefts)
+}
+
+/// Where the level and the harmonics of `few` stand among the columns of `full`.
+fn places(full: &[LineOf], few: &[LineOf]) -> Vec<usize> {
+    let (mut at, mut found) = (1, vec![0]);
+    for (i, line) in full.iter().enumerate() {
+        for k in &line.harmonics {
+            if !line.is_nyquist() && few.get(i).is_some_and(|l| l.harmonics.contains(k)) {
+                found.extend([at, at + 1]);
+            }
+            at += if line.is_nyquist() { 1 } else { 2 };
+        }
+    }
+    found
 }
 
 /// Episodes of one clock share its frequency.
@@ -203,15 +306,24 @@ fn settle(episode: &mut Episode, lines: &[LineOf], knot: Option<&Vec<f64>>) {
     }
 }
 
-/// The stretches of an episode.
+/// The stretches of an episode, each in cells.
 struct Plan {
     jobs: Vec<Job>,
-    count: usize,
     /// Pieces of the ramps.
     up: usize,
     down: usize,
+    /// Cells of a stretch.
+    cells: usize,
+    /// Columns that tell the frequency: they have slopes.
+    telling: Vec<usize>,
     on: Range<i64>,
     plateau: Range<i64>,
+}
+
+/// A stretch of a plateau, and its sums.
+struct Stretch {
+    range: Range<i64>,
+    normal: Normal,
 }
 
 /// What came out of it: knots by channel.
@@ -221,19 +333,58 @@ pub(super) struct Solved {
 }
 
 impl Plan {
-    fn new(episode: &Episode, lines: &[LineOf], stretch: i64, groups: usize, rate: f64) -> Self {
+    fn new(episode: &Episode, lines: &[LineOf], telling: Vec<usize>, stretch: i64, groups: usize, rate: f64) -> Self {
         let (on, plateau) = (episode.on.clone(), episode.plateau.clone());
         let length = plateau.end - plateau.start;
-        let n = (length / stretch).max(1);
+        let stretches = (length / stretch).max(1);
+        let [fewest, most] = CELLS;
+        let enough = ((length as f64 / (CELL_S * rate)) as i64).clamp(fewest, most).min(length.max(1));
+        let cells = if telling.is_empty() { 1 } else { (enough + stretches - 1) / stretches };
+        let n = stretches * cells;
         let edge = |j: i64| plateau.start + (i128::from(length) * i128::from(j) / i128::from(n)) as i64;
         let rises = edges(on.start..plateau.start, episode.cycles, rate);
         let falls = edges(plateau.end..on.end, episode.cycles, rate);
         let (up, down) = (rises.len() - 1, falls.len() - 1);
         let ramp = |e: Vec<i64>| e.windows(2).map(|e| Job::new(e[0]..e[1], lines, 1, groups)).collect::<Vec<Job>>();
         let mut jobs = ramp(rises);
-        jobs.extend((0..n).map(|j| Job::new(edge(j)..edge(j + 1), lines, 0, groups)));
+        jobs.extend((0..n).map(|j| Job::sloped(edge(j)..edge(j + 1), lines, telling.clone(), groups)));
         jobs.extend(ramp(falls));
-        Self { count: jobs.len(), jobs, up, down, on, plateau }
+        Self { jobs, up, down, cells: cells as usize, telling, on, plateau }
+    }
+
+    /// The cells of the plateau.
+    fn flat<'a>(&self, jobs: &'a [Job]) -> &'a [Job] {
+        &jobs[self.up..jobs.len() - self.down]
+    }
+
+    /// Fits the frequency from the cells' sums, and turns them to it; its standard deviation.
+    fn refine(&self, jobs: &mut [Job], lines: &mut [LineOf], channels: &[usize]) -> Option<Vec<f64>> {
+        let mut sd = None;
+        for _ in 0..ROUNDS {
+            let sums = frequency::Sums::of_cells(self.flat(jobs), &self.telling, channels);
+            let few: Vec<LineOf> = telling(lines);
+            let Some(step) = frequency::step(&sums, &few, true) else { break };
+            moved(lines, &step.lines);
+            jobs.iter_mut().for_each(|j| j.turn(&step.lines));
+            sd = Some(step.sd);
+            if step.turn <= TURNED {
+                break;
+            }
+        }
+        sd
+    }
+
+    /// How far the highest harmonic has turned at the ends of cells and pieces of ramps, against their middle, radians.
+    fn astray(&self, jobs: &[Job], before: &[LineOf], after: &[LineOf]) -> f64 {
+        let turned = |job: &Job| {
+            let ends = [job.range.start as f64, job.origin, job.range.end as f64];
+            let most = |(before, after): (&LineOf, &LineOf)| {
+                let [from, middle, to] = ends.map(|n| after.ahead_of(before, n));
+                job.highest() as f64 * (from - middle).abs().max((to - middle).abs())
+            };
+            before.iter().zip(after).map(most).fold(0.0, f64::max)
+        };
+        jobs.iter().map(turned).fold(0.0, f64::max)
     }
 
     fn solve(
@@ -246,8 +397,8 @@ impl Plan {
         squares: &mut [[f64; 2]],
     ) -> Solved {
         let (from, to) = (self.up, jobs.len() - self.down);
-        let flat = &jobs[from..to];
-        let drift = drift(flat, followed);
+        let flat: Vec<Stretch> = self.flat(jobs).chunks(self.cells).map(Stretch::of).collect();
+        let drift = drift(&flat, followed);
         let windows = match (config.window_s, drift) {
             (Some(_), _) => flat.len() >= 2,
             (None, Some(drift)) => drift > DRIFTS,
@@ -257,7 +408,7 @@ impl Plan {
         let window = Window { window_s, automatic: config.window_s.is_none(), drift };
         let mut solved = Solved { part: Part { window, ..Part::default() }, knots: BTreeMap::new() };
         // the sums of each knot
-        let sums: Vec<Normal> = if windows { flat.windows(2).map(merged).collect() } else { vec![merged(flat)] };
+        let sums: Vec<Normal> = if windows { flat.windows(2).map(merged).collect() } else { vec![merged(&flat)] };
         for normal in &sums {
             let Some(solver) = Solver::new(normal.gram()) else {
                 solved.part.left_out.push("an episode: too short to tell its harmonics apart".to_owned());
@@ -301,21 +452,31 @@ impl Plan {
     }
 }
 
-fn merged(jobs: &[Job]) -> Normal {
-    let mut all = jobs[0].normal.clone();
-    jobs[1..].iter().for_each(|j| all.merge(&j.normal));
+impl Stretch {
+    /// Of neighbouring cells; what tells their slopes is left out.
+    fn of(cells: &[Job]) -> Self {
+        let width = cells[0].width();
+        let mut normal = cells[0].normal.leading(width);
+        cells[1..].iter().for_each(|c| normal.merge(&c.normal.leading(width)));
+        Self { range: cells[0].range.start..cells[cells.len() - 1].range.end, normal }
+    }
+}
+
+fn merged(stretches: &[Stretch]) -> Normal {
+    let mut all = stretches[0].normal.clone();
+    stretches[1..].iter().for_each(|s| all.merge(&s.normal));
     all
 }
 
 /// How far the fundamental of the stretches spreads, over how far it steps: von Neumann's ratio, 1 for noise.
-fn drift(jobs: &[Job], channel: usize) -> Option<f64> {
-    if jobs.len() < FEWEST {
+fn drift(stretches: &[Stretch], channel: usize) -> Option<f64> {
+    if stretches.len() < FEWEST {
         return None;
     }
-    let places: Option<Vec<[f64; 2]>> = jobs
+    let places: Option<Vec<[f64; 2]>> = stretches
         .iter()
-        .map(|j| {
-            let found = Solver::new(j.normal.gram())?.solve(&j.normal.right(channel));
+        .map(|s| {
+            let found = Solver::new(s.normal.gram())?.solve(&s.normal.right(channel));
             Some([*found.get(1)?, *found.get(2)?])
         })
         .collect();

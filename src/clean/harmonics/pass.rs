@@ -3,142 +3,217 @@
 use crate::dsp::normal::{Carriers, Column, LineOf, Normal, TILE, add_columns, add_group};
 use crate::flow::Replay;
 use crate::signal::{Block, Channel, LANES, Lanes};
-use crate::{Error, Result};
-use rayon::prelude::*;
+use crate::{Error, ErrorKind, Result};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// At the limit of a number type: within this share of its range.
 const AT_LIMIT: f64 = 1e-9;
-/// Tiles whose columns are made at once.
-const AT_ONCE: usize = 8;
 
-/// A stretch whose sums are wanted: columns 1, cos, sin, …, then the same times u, u², …, with u = (n − origin) / scale.
+/// A stretch whose sums are wanted: columns 1, cos, sin, … of its lines; then such columns times u, with u = (n − origin) / scale.
 pub(super) struct Job {
     pub range: Range<i64>,
     pub origin: f64,
     pub scale: f64,
     pub normal: Normal,
+    lines: Vec<LineOf>,
     carriers: Carriers,
-    degree: usize,
+    /// Columns that are multiplied by u, each to make one more; those made before may be among them.
+    sloped: Vec<usize>,
 }
 
 impl Job {
-    /// For the coefficients of `lines`, polynomials of `degree` in time.
+    /// For the coefficients of `lines`, polynomials of `degree` in time: all columns times u, then all of them times u², ….
     pub fn new(range: Range<i64>, lines: &[LineOf], degree: usize, groups: usize) -> Self {
-        let carriers = Carriers::new(lines);
-        let length = (range.end - range.start) as f64;
-        let normal = Normal::new((carriers.width() + 1) * (degree + 1), groups);
-        let origin = range.start as f64 + (length - 1.0) / 2.0;
-        Self { range, origin, scale: (length / 2.0).max(1.0), normal, carriers, degree }
+        let width = 1 + lines.iter().map(LineOf::width).sum::<usize>();
+        Self::sloped(range, lines, (0..degree * width).collect(), groups)
     }
 
-    /// Columns of degree 0.
+    /// For the coefficients of `lines`; those of the columns `sloped` are straight lines in time.
+    pub fn sloped(range: Range<i64>, lines: &[LineOf], sloped: Vec<usize>, groups: usize) -> Self {
+        let carriers = Carriers::new(lines);
+        let length = (range.end - range.start) as f64;
+        let normal = Normal::new(carriers.width() + 1 + sloped.len(), groups);
+        let (origin, scale) = (range.start as f64 + (length - 1.0) / 2.0, (length / 2.0).max(1.0));
+        Self { range, origin, scale, normal, lines: lines.to_vec(), carriers, sloped }
+    }
+
+    /// Columns that are not multiplied.
     pub fn width(&self) -> usize {
         self.carriers.width() + 1
     }
 
-    fn fill(&mut self, first: i64, n: usize, columns: &mut [Column]) {
-        let width = self.width();
+    /// All columns.
+    fn all(&self) -> usize {
+        self.width() + self.sloped.len()
+    }
+
+    /// The highest harmonic of its lines.
+    pub fn highest(&self) -> usize {
+        self.lines.iter().flat_map(|l| &l.harmonics).copied().max().unwrap_or(0)
+    }
+
+    /// Gives the sums for the frequencies of `others`, line by line, as far as their phase in the middle of the stretch tells.
+    pub fn turn(&mut self, others: &[LineOf]) {
+        let mut ahead: Vec<f64> = vec![0.0];
+        for (i, line) in self.lines.iter_mut().enumerate() {
+            let Some(other) = others.get(i).filter(|_| !line.is_nyquist()) else {
+                ahead.extend(vec![0.0; line.width()]);
+                continue;
+            };
+            let angle = other.ahead_of(line, self.origin);
+            ahead.extend(line.harmonics.iter().flat_map(|&k| [k as f64 * angle, 0.0]));
+            *line = LineOf { harmonics: std::mem::take(&mut line.harmonics), ..other.clone() };
+        }
+        for &column in &self.sloped {
+            ahead.push(ahead[column]);
+        }
+        let pairs: Vec<(usize, f64)> = ahead.into_iter().enumerate().filter(|(_, angle)| *angle != 0.0).collect();
+        if !pairs.is_empty() {
+            self.normal.turn(&pairs);
+        }
+    }
+}
+
+/// How the columns of a job are made.
+#[derive(Clone, Copy)]
+struct Shape<'a> {
+    carriers: &'a Carriers,
+    sloped: &'a [usize],
+    origin: f64,
+    scale: f64,
+}
+
+impl Shape<'_> {
+    fn fill(&self, carriers: &mut Carriers, first: i64, n: usize, columns: &mut [Column]) {
+        let width = 1 + carriers.width();
         columns[0][..n].fill(1.0);
-        self.carriers.fill(first, n, &mut columns[1..width]);
-        for d in 1..=self.degree {
-            let (before, own) = columns.split_at_mut(d * width);
-            let before = &before[(d - 1) * width..];
-            for (own, before) in own[..width].iter_mut().zip(before) {
-                for (j, (v, b)) in own[..n].iter_mut().zip(before).enumerate() {
-                    *v = b * (((first + j as i64) as f64 - self.origin) / self.scale);
-                }
+        carriers.fill(first, n, &mut columns[1..width]);
+        for (made, &column) in self.sloped.iter().enumerate() {
+            let (before, own) = columns.split_at_mut(width + made);
+            for (j, (v, b)) in own[0][..n].iter_mut().zip(&before[column]).enumerate() {
+                *v = b * (((first + j as i64) as f64 - self.origin) / self.scale);
             }
         }
     }
 }
 
 /// Adds every sample of the stream to the job it belongs to; jobs are in order and do not overlap. `look` sees every block.
+///
+/// Each worker makes the columns for itself and adds its share of the channels to all jobs, so that it waits for nothing but blocks;
+/// the next of them is read meanwhile.
 pub(super) fn run(
     stream: &mut dyn Replay,
-    jobs: &mut [Job],
-    pool: &rayon::ThreadPool,
+    jobs: &mut [&mut Job],
+    threads: usize,
     look: &mut dyn FnMut(&Block),
 ) -> Result<()> {
-    let width = jobs.iter().map(|j| j.width() * (j.degree + 1)).max().unwrap_or(0);
-    let mut columns: Vec<Vec<Column>> = vec![vec![[0.0; TILE]; width]; AT_ONCE];
-    let parts = width.div_ceil(LANES);
-    let mut packed: Vec<[Lanes; TILE]> = vec![[[0.0; LANES]; TILE]; parts];
-    let mut block = Block::for_stream(stream.info());
+    let width = jobs.iter().map(|j| j.all()).max().unwrap_or(0);
+    let mut blocks: [Arc<Block>; 3] = std::array::from_fn(|_| Arc::new(Block::for_stream(stream.info())));
     stream.rewind()?;
-    let mut from = 0;
-    while stream.next(&mut block)? {
-        look(&block);
-        while jobs.get(from).is_some_and(|j| j.range.end <= block.first()) {
-            from += 1;
+    std::thread::scope(|scope| {
+        let mut queues: Vec<SyncSender<Arc<Block>>> = Vec::new();
+        for shares in deal(jobs, threads.max(1)) {
+            // a queue of one: once a block was taken in, the last but one is free to be filled again
+            let (to, queue) = sync_channel(1);
+            scope.spawn(move || Worker::new(width, shares).work(&queue));
+            queues.push(to);
         }
-        for job in jobs[from..].iter_mut() {
-            if job.range.start >= block.end() {
-                break;
+        loop {
+            let Some(block) = Arc::get_mut(&mut blocks[0]) else {
+                return Err(Error::new(ErrorKind::Interrupted, "a worker has stopped"));
+            };
+            if !stream.next(block)? {
+                return Ok(());
             }
-            let stop = job.range.end.min(block.end());
-            let mut at = job.range.start.max(block.first());
-            while at < stop {
-                let n = ((stop - at) as usize).min(AT_ONCE * TILE);
-                let own = job.width() * (job.degree + 1);
-                for (tile, columns) in columns[..n.div_ceil(TILE)].iter_mut().enumerate() {
-                    job.fill(at + (tile * TILE) as i64, (n - tile * TILE).min(TILE), columns);
-                }
-                let place = (at - block.first()) as usize;
-                add(&mut job.normal, &columns, own, &block, place, n, &mut packed, pool);
-                at += n as i64;
+            if queues.iter().any(|queue| queue.send(Arc::clone(&blocks[0])).is_err()) {
+                return Err(Error::new(ErrorKind::Interrupted, "a worker has stopped"));
+            }
+            look(&blocks[0]);
+            blocks.rotate_left(1);
+        }
+    })
+}
+
+/// What each of `n` workers adds up.
+fn deal<'a>(jobs: &'a mut [&mut Job], n: usize) -> Vec<Vec<Share<'a>>> {
+    let mut all: Vec<Vec<Share<'a>>> = (0..n).map(|_| Vec::new()).collect();
+    for job in jobs {
+        let Job { range, normal, carriers, sloped, origin, scale, .. } = &mut **job;
+        let shape = Shape { carriers, sloped, origin: *origin, scale: *scale };
+        let (count, gram, groups) = normal.parts();
+        let own = || Share { shape, range: range.clone(), count: None, gram: Vec::new(), groups: Vec::new() };
+        let mut own: Vec<Share<'a>> = (0..n).map(|_| own()).collect();
+        own[0].count = Some(count);
+        // the later a part of CᵀC the longer it is: dealt out to and fro
+        for (i, (part, sums)) in gram.iter_mut().enumerate().rev().enumerate() {
+            let turn = i % (2 * n);
+            own[turn.min(2 * n - 1 - turn)].gram.push((part, sums));
+        }
+        for (group, (right, squares)) in groups.enumerate() {
+            own[group % n].groups.push((group, right, squares));
+        }
+        all.iter_mut().zip(own).for_each(|(all, own)| all.push(own));
+    }
+    all
+}
+
+/// What one worker adds to one job.
+struct Share<'a> {
+    shape: Shape<'a>,
+    range: Range<i64>,
+    /// Samples of the job, with one of the workers.
+    count: Option<&'a mut u64>,
+    gram: Vec<(usize, &'a mut Vec<Lanes>)>,
+    groups: Vec<(usize, &'a mut Vec<Lanes>, &'a mut Lanes)>,
+}
+
+struct Worker<'a> {
+    shares: Vec<Share<'a>>,
+    columns: Vec<Column>,
+    packed: Vec<Lanes>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(width: usize, shares: Vec<Share<'a>>) -> Self {
+        Self { shares, columns: vec![[0.0; TILE]; width], packed: vec![[0.0; LANES]; TILE] }
+    }
+
+    fn work(mut self, queue: &Receiver<Arc<Block>>) {
+        let mut from = 0;
+        for block in queue {
+            while self.shares.get(from).is_some_and(|s| s.range.end <= block.first()) {
+                from += 1;
+            }
+            let Self { shares, columns, packed } = &mut self;
+            for share in shares[from..].iter_mut().take_while(|s| s.range.start < block.end()) {
+                share.add(&block, columns, packed);
             }
         }
     }
-    Ok(())
 }
 
-#[allow(clippy::too_many_arguments)]
-fn add(
-    normal: &mut Normal,
-    columns: &[Vec<Column>],
-    width: usize,
-    block: &Block,
-    place: usize,
-    n: usize,
-    packed: &mut [[Lanes; TILE]],
-    pool: &rayon::ThreadPool,
-) {
-    let (gram, groups) = normal.parts(n);
-    let tiles = || (0..n).step_by(TILE).map(|from| (from / TILE, from, (n - from).min(TILE)));
-    let column_part = |part: usize, sums: &mut Vec<Lanes>, packed: &mut [Lanes; TILE]| {
-        for (tile, _, n) in tiles() {
-            add_columns(&columns[tile][..width], part, n, packed, sums);
+impl Share<'_> {
+    fn add(&mut self, block: &Block, columns: &mut [Column], packed: &mut [Lanes]) {
+        let range = self.range.start.max(block.first())..self.range.end.min(block.end());
+        if let Some(count) = &mut self.count {
+            **count += (range.end - range.start).max(0) as u64;
         }
-    };
-    let group_part = |group: usize, right: &mut Vec<Lanes>, squares: &mut Lanes| {
-        for (tile, from, n) in tiles() {
-            add_group(&columns[tile][..width], &block.group(group)[place + from..][..n], right, squares);
+        let mut carriers = self.shape.carriers.clone();
+        let columns = &mut columns[..1 + carriers.width() + self.shape.sloped.len()];
+        for at in range.clone().step_by(TILE) {
+            let n = ((range.end - at) as usize).min(TILE);
+            self.shape.fill(&mut carriers, at, n, columns);
+            for (part, sums) in &mut self.gram {
+                add_columns(columns, *part, n, packed, sums);
+            }
+            let place = (at - block.first()) as usize;
+            for (group, right, squares) in &mut self.groups {
+                add_group(columns, &block.group(*group)[place..place + n], right, squares);
+            }
         }
-    };
-    if pool.current_num_threads() == 1 {
-        gram.iter_mut().zip(packed).enumerate().for_each(|(p, (sums, packed))| column_part(p, sums, packed));
-        groups.enumerate().for_each(|(g, (right, squares))| group_part(g, right, squares));
-        return;
     }
-    let groups: Vec<(usize, (&mut Vec<Lanes>, &mut Lanes))> = groups.enumerate().collect();
-    pool.install(|| {
-        rayon::join(
-            || groups.into_par_iter().for_each(|(g, (right, squares))| group_part(g, right, squares)),
-            || {
-                gram.par_iter_mut()
-                    .zip(packed)
-                    .enumerate()
-                    .for_each(|(p, (sums, packed))| column_part(p, sums, packed));
-            },
-        )
-    });
-}
-
-/// Threads for [`run`].
-pub(super) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
-    let built = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    built.map_err(|e| Error::new(crate::ErrorKind::Interrupted, format!("no threads: {e}")))
 }
 
 /// Whether channels lie at their extremes: how often, and how long without a break.

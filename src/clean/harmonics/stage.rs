@@ -1,6 +1,6 @@
 //! The Stage: takes the artefact away, sample by sample, without looking ahead.
 
-use super::model::{Learnt, Piece};
+use super::model::{Blend, Learnt, Piece};
 use crate::dsp::normal::{Carriers, Column, TILE, evaluate};
 use crate::flow::Stage;
 use crate::signal::{Block, LANES, Lanes, StreamInfo};
@@ -99,7 +99,7 @@ impl Stage for Subtract {
                             for ((a, b), s) in later.iter_mut().zip(sooner).zip(&self.shares) {
                                 a.iter_mut().zip(b).for_each(|(a, b)| *a = *b + s * (*a - *b));
                             }
-                        } else {
+                        } else if !matches!(piece.blend, Blend::Flat) {
                             for (a, s) in later.iter_mut().zip(&self.shares) {
                                 a.iter_mut().for_each(|a| *a *= s);
                             }

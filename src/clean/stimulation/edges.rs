@@ -4,7 +4,7 @@
 //! the edge. A start is where "nothing before, the waveform from here on" leaves the least squares, or where a straight ramp does
 //! so clearly better; an end is a start read backward; a jump is where the waveform from before hands over to that from behind.
 
-use super::{Draft, Edge, each_row, episodes};
+use super::{Draft, Edge, episodes};
 use crate::Result;
 use crate::dsp::fft::Complex;
 use crate::dsp::harmonics::{Fit, Sums, harmonics_below_nyquist, turn};
@@ -74,7 +74,8 @@ pub(super) fn settle(stream: &mut dyn Replay, channel: usize, drafts: Vec<Draft>
         wanted.extend(sudden.chain(&draft.jumps).map(|r| Stretch { range: reach(draft, r), row: Vec::new() }));
     }
     if !wanted.is_empty() {
-        each_row(stream, channel, &mut |_, first, row| {
+        let near = merged(wanted.iter().map(|s| s.range.clone()).collect());
+        stream.each_row(channel, &near, &mut |_, first, row| {
             for stretch in &mut wanted {
                 let end = first + row.len() as i64;
                 let part = stretch.range.start.max(first)..stretch.range.end.min(end);
@@ -110,6 +111,19 @@ pub(super) fn settle(stream: &mut dyn Replay, channel: usize, drafts: Vec<Draft>
         all.extend(episodes(draft, start, end, &jumps));
     }
     Ok(all)
+}
+
+/// The ranges in order, those that meet made one.
+fn merged(mut ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
+    ranges.sort_by_key(|r| r.start);
+    let mut all: Vec<Range<i64>> = Vec::new();
+    for range in ranges {
+        match all.last_mut().filter(|last| last.end >= range.start) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => all.push(range),
+        }
+    }
+    all
 }
 
 /// Where the plateau surely still is, and where it surely is already.

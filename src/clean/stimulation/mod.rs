@@ -28,7 +28,7 @@ use crate::dsp::fft::Complex;
 use crate::dsp::follow::{Flank, Follower, Grid, Stretch, cell_len};
 use crate::dsp::harmonics::{phase_slope, wrap};
 use crate::flow::Replay;
-use crate::signal::{Block, Episode, Stimulation};
+use crate::signal::{Episode, Stimulation};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
@@ -142,12 +142,13 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
     let samples: i64 = segments.iter().map(|s| s.end - s.start).sum();
     let mut follower = Follower::new(carrier.cycles, cell_len(carrier.cycles, None, rate, samples as f64));
     let mut envelopes: Vec<Vec<Complex>> = vec![Vec::new(); segments.len()];
-    each_row(stream, carrier.channel, &mut |segment, first, row| {
+    stream.each_row(carrier.channel, &segments, &mut |segment, first, row| {
+        let Some(envelope) = envelopes.get_mut(segment) else { return };
         if first == segments[segment].start {
             follower.take();
         }
         follower.push(first, row);
-        envelopes[segment].append(&mut follower.cells);
+        envelope.append(&mut follower.cells);
     })?;
     let cell = follower.cell();
     let single = wanted.also_hz.is_empty();
@@ -192,23 +193,6 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
         Draft { segment: *segment, channel: channel.clone(), ..draft }
     });
     Ok(found.collect())
-}
-
-/// Hands one channel's samples over, block by block: segment, first sample, row.
-fn each_row(stream: &mut dyn Replay, channel: usize, take: &mut dyn FnMut(usize, i64, &[f64])) -> Result<()> {
-    let known = stream.segments().len();
-    stream.rewind()?;
-    let mut block = Block::for_stream(stream.info());
-    let mut row = Vec::with_capacity(block.capacity());
-    while stream.next(&mut block)? {
-        row.clear();
-        row.extend((0..block.len()).map(|s| block.get(channel, s)));
-        let segment = block.segment() as usize;
-        if segment < known {
-            take(segment, block.first(), &row);
-        }
-    }
-    Ok(())
 }
 
 /// The median step of the envelope from cell to cell, a steady turn left out.

@@ -97,7 +97,11 @@ impl Spectra {
         let mut block = Block::for_stream(stream.info());
         let mut windows = windows.into_iter().peekable();
         stream.rewind()?;
-        while stream.next(&mut block)? {
+        while let Some(&start) = windows.peek() {
+            stream.skip_to(start)?;
+            if !stream.next(&mut block)? {
+                break;
+            }
             while let Some(&start) = windows.peek() {
                 let from = (start + filled as i64).max(block.first());
                 if from >= block.end() || start + filled as i64 != from {

@@ -1,7 +1,7 @@
 //! A made-up stream with known edges.
 
 use super::*;
-use crate::signal::{Channel, ChannelKind, Segment, StreamInfo};
+use crate::signal::{Block, Channel, ChannelKind, Segment, StreamInfo};
 use crate::unit::{Clock, Rate, Tick, Unit};
 
 /// Rows behind the [`Replay`] door.
