@@ -201,7 +201,7 @@ type Ran = (&'static str, Recipe, Vec<Table>);
 
 /// What each recipe of [`common::spectral`] gives from a calm recording, and that no table of it is empty.
 fn spectral_results() -> (Lab, Vec<Ran>) {
-    let lab = common::calm(9, 1000.0, 22.0, 9);
+    let lab = common::calm(9, 1000.0, 22.0, 9).halves();
     let run = |(name, recipe): (&'static str, Recipe)| {
         let tables = live(&lab, &recipe, 0, |_| 100_000);
         // a peak or a natural frequency need not be there in every mode
@@ -233,7 +233,7 @@ fn law_1_and_5_spectral_markers_do_not_see_blocks() {
 /// Law 6 for them, with surrogates too.
 #[test]
 fn law_6_spectral_markers_do_not_see_threads() {
-    let lab = common::calm(13, 500.0, 13.0, 10);
+    let lab = common::calm(13, 500.0, 13.0, 10).halves();
     let mut recipes = common::spectral();
     recipes.push(("with surrogates", common::every_marker("surrogates = 5").0));
     for (name, recipe) in &recipes {
@@ -249,7 +249,7 @@ fn law_6_spectral_markers_do_not_see_threads() {
 #[test]
 fn reset_forgets_all_of_a_recording() {
     let (lab, results) = spectral_results();
-    let other = common::calm(9, 1000.0, 7.0, 11);
+    let other = common::calm(9, 1000.0, 7.0, 11).halves();
     for (name, recipe, first) in &results {
         let (input, chosen) = stimkit::run::Input::of(&lab.recording(), recipe).unwrap();
         let mut pipeline = stimkit::run::Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
@@ -316,7 +316,7 @@ fn law_4_no_spectrum_spans_a_gap() {
 /// Law 7 for them: what a bad channel holds, NaN even, changes nothing that does not name it.
 #[test]
 fn law_7_a_channel_of_nan_poisons_no_other() {
-    let lab = common::calm(9, 1000.0, 22.0, 13);
+    let lab = common::calm(9, 1000.0, 22.0, 13).halves();
     let mut spoiled = lab.clone();
     spoiled.rows[4][5000..5600].fill(f64::NAN);
     let bad = lab.channels[4].name.clone();

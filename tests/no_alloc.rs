@@ -3,10 +3,11 @@
 
 mod common;
 
+use common::Lab;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use stimkit::recipe::Recipe;
-use stimkit::run::{Input, Pipeline};
+use stimkit::run::{Input, Models, Pipeline};
 use stimkit::signal::Block;
 
 thread_local! {
@@ -46,12 +47,16 @@ fn the_counter_counts() {
     assert!(allocations() > before);
 }
 
-/// A recording repeated for as long as `blocks` lasts; returns the allocations in `cue` and `push`.
+/// Pulses repeated for as long as `blocks` lasts; returns the allocations in `cue` and `push`.
 fn push_blocks(recipe: &Recipe, blocks: u64, size: impl Fn(u64) -> usize) -> u64 {
-    let lab = common::lab(9, 1000.0, 12.0, 1);
+    push_laps(&common::lab(9, 1000.0, 12.0, 1), recipe, &Vec::new(), blocks, size)
+}
+
+/// The same of any recording, with models.
+fn push_laps(lab: &Lab, recipe: &Recipe, models: &Models, blocks: u64, size: impl Fn(u64) -> usize) -> u64 {
     let recording = lab.recording();
     let (input, chosen) = Input::of(&recording, recipe).unwrap();
-    let mut pipeline = Pipeline::build(recipe, &input, &Vec::new(), 1).unwrap();
+    let mut pipeline = Pipeline::build(recipe, &input, models, 1).unwrap();
     let (mut rows, mut tables) = (Vec::with_capacity(1 << 16), Vec::new());
     let n = lab.rows[0].len();
     let mut block = Block::new(chosen.len(), 4096);
@@ -129,6 +134,108 @@ fn law_3_every_marker_of_power_time_and_connectivity() {
     for recipe in [clocked, around] {
         assert_eq!(push_blocks(&recipe, 100, |i| [1, 7, 4000, 64, 513][i as usize % 5]), 0);
     }
+}
+
+/// So many epochs that blocks are joined.
+#[test]
+fn law_3_before_and_after() {
+    let patches = ["cut.every_ms=500", "marker.after-effect.block_epochs=1", "input.line=50"].map(str::to_owned);
+    let more = "[[marker]]\nuse = 'after-effect'\nfrom = 'p*'\nblock_epochs = 1\n\
+                connectivity = ['wpli2_debiased', 'imcoh']\npairs = [['Fz', 'Cz'], ['F*', 'P*']]\n";
+    let text = format!("{}{more}", stimkit::recipe::Builtin::find("pre-post").unwrap().text);
+    let recipe = Recipe::patched(&text, &patches).unwrap();
+    let lab = common::calm(9, 1000.0, 12.0, 1);
+    let lab = Lab { events: Vec::new(), ..lab }.halves();
+    let models = learnt(&lab, &recipe);
+    assert_eq!(models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["bad-channels"]);
+    assert_eq!(push_laps(&lab, &recipe, &models, 1_500, |i| [1, 7, 400, 64, 513][i as usize % 5]), 0);
+}
+
+/// Stimulation with a gap, a sample that is missing and a channel that is flat.
+fn stimulated(seed: u64) -> Lab {
+    let mut lab = common::under_stimulation(9, seed).with_gap(7000, 3.0);
+    lab.rows[2][6000] = f64::NAN;
+    lab.rows[5].fill(3.0);
+    lab
+}
+
+/// Allocations in `cue` and `push` of a recording whose models are known, cut into blocks of odd sizes, and once more after a
+/// reset; how many rows came of it each time.
+fn push_cleaned(lab: &Lab, recipe: &Recipe, models: &Models) -> (u64, [usize; 2]) {
+    let (mut pipeline, chosen, cued) = common::ready(lab, recipe, models);
+    let (mut rows, mut tables) = (Vec::with_capacity(1 << 16), Vec::new());
+    let mut block = Block::new(chosen.len(), 4096);
+    let mut in_push = 0;
+    let found = [(); 2].map(|()| {
+        let (mut events, mut i, mut found) = (cued.events.iter().peekable(), 0, 0);
+        for (s, segment) in lab.segments.iter().enumerate() {
+            let mut at = segment.first.0;
+            while at < segment.end().0 {
+                let len = [1, 7, 4000, 64, 513][i % 5].min((segment.end().0 - at) as usize);
+                i += 1;
+                block.start(s as u32, at, len);
+                for (c, &row) in chosen.iter().enumerate() {
+                    (0..len).for_each(|k| block.set(c, k, lab.rows[row][at as usize + k]));
+                }
+                let before = allocations();
+                while let Some(event) = events.next_if(|e| e.tick.0 < at + len as i64) {
+                    pipeline.cue(event);
+                }
+                pipeline.push(&block);
+                in_push += allocations() - before;
+                pipeline.drain(&mut rows, &mut tables);
+                found += rows.len();
+                rows.clear();
+                tables.clear();
+                at += len as i64;
+            }
+        }
+        assert_eq!((events.next(), pipeline.lost()), (None, (0, 0)));
+        pipeline.reset();
+        found
+    });
+    (in_push, found)
+}
+
+fn learnt(lab: &Lab, recipe: &Recipe) -> Models {
+    let done = stimkit::run::recording::analyse_source(&|| Ok(lab.source()), recipe, &common::options(1)).unwrap();
+    done.models
+}
+
+/// Every Stage that cleans, as it is by default and in its other ways.
+#[test]
+fn law_3_every_method_that_cleans() {
+    let lab = stimulated(8);
+    let ways = [
+        ("harmonics", "window_s = 2\nharmonics = 3"),
+        ("kalman", "restart_sd = 3\nharmonics = 2"),
+        ("sass", "nulls = 3"),
+        ("regression", "lags_ms = [0, 10, 25]"),
+        ("parrm", "direction = 'past'"),
+        ("comb", "direction = 'past'\nweights = 'triangle'"),
+        ("template", "bins = 16"),
+    ];
+    let all = common::methods();
+    assert!(ways.iter().all(|(name, _)| all.iter().any(|(method, _)| method == name)), "{all:?}");
+    for (method, keys) in all.into_iter().chain(ways) {
+        let recipe = common::cleaning(method, keys).unwrap();
+        let (in_push, found) = push_cleaned(&lab, &recipe, &learnt(&lab, &recipe));
+        assert!(found[0] > 30 && found[0] == found[1], "{method}, {keys}: {found:?} rows");
+        assert_eq!(in_push, 0, "{method}, {keys}");
+    }
+}
+
+/// Recipe `tacs`, whole: entrainment and after-effect behind a Stage that cleans.
+#[test]
+fn law_3_entrainment_and_after_effect() {
+    let lab = stimulated(10);
+    let patches = ["input.channels=*", "cut.every_ms=1000", "input.line=50", "epoch.reject.max_ptp_uv=1e4"];
+    let more = "[[marker]]\nuse = 'entrainment'\nmultiples = [1, 2]\nwindow_ms = 400\npower_hz = {}\n";
+    let text = format!("{}{more}", stimkit::recipe::Builtin::find("tacs").unwrap().text);
+    let recipe = Recipe::patched(&text, &patches.map(str::to_owned)).unwrap();
+    let (in_push, found) = push_cleaned(&lab, &recipe, &learnt(&lab, &recipe));
+    assert!(found[0] > 15 && found[0] == found[1], "{found:?} rows");
+    assert_eq!(in_push, 0);
 }
 
 #[test]

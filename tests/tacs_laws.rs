@@ -2,67 +2,15 @@
 
 mod common;
 
-use common::{Lab, Lcg, calm, options, play, same};
-use stimkit::recipe::{Recipe, StagePart};
+use common::{Lab, Lcg, cleaning, methods, options, play, ready, same, under_stimulation};
+use stimkit::recipe::Recipe;
 use stimkit::run::recording::analyse_source;
-use stimkit::run::{Analysis, Input, Models, Pipeline, found_events};
-use stimkit::signal::{Channel, ChannelKind, Event};
+use stimkit::run::{Analysis, Models, Options};
+use stimkit::signal::ChannelKind;
 use stimkit::table::Table;
-use stimkit::unit::Unit;
-
-/// Every part that cleans, with what else it must be told.
-fn methods() -> Vec<(&'static str, &'static str)> {
-    StagePart::NAMES
-        .iter()
-        .filter(|name| cleaning(name, "").is_some())
-        .map(|name| match *name {
-            "sass" => (*name, "band_hz = [8, 12]"),
-            _ => (*name, ""),
-        })
-        .collect()
-}
-
-/// The recipe of a method, where it is one that cleans.
-fn cleaning(method: &str, keys: &str) -> Option<Recipe> {
-    let text = format!(
-        "[input]\nchannels = '*'\nline = 'off'\n[[stream]]\nuse = '{method}'\n{keys}\n[cut]\nevery_ms = 500\n\
-         within = ['pre', 'stim', 'post']\n[[marker]]\nuse = 'tep'\n"
-    );
-    let recipe = Recipe::parse(&text).ok()?;
-    (!recipe.stream[0].config().tables().is_empty()).then_some(recipe)
-}
-
-/// 26 s of a calm brain under a sine of 10.0002 Hz and up to 4 mV from 8 s to 20 s, and a copy of the current.
-fn under_stimulation(channels: usize, seed: u64) -> Lab {
-    let rate = 500.0;
-    let mut lab = calm(channels, rate, 26.0, seed);
-    lab.events.clear();
-    let wave = |i: usize| {
-        let t = i as f64 / rate;
-        let turns = std::f64::consts::TAU * 10.0002 * t;
-        if (8.0..20.0).contains(&t) { (turns + 0.4).sin() + 0.002 * (2.0 * turns).cos() } else { 0.0 }
-    };
-    for (c, row) in lab.rows.iter_mut().enumerate() {
-        let size = 4000.0 * (0.3 + 0.7 * ((c * 37 + 11) % 23) as f64 / 23.0) * if c % 3 == 0 { -1.0 } else { 1.0 };
-        row.iter_mut().enumerate().for_each(|(i, v)| *v += size * wave(i));
-    }
-    let copy = (0..lab.rows[0].len()).map(|i| 2.0 * wave(i)).collect();
-    lab.rows.push(copy);
-    lab.channels.push(Channel::new("STIM", ChannelKind::Stim, Unit::Milliampere));
-    lab
-}
 
 fn batch(lab: &Lab, recipe: &Recipe, threads: usize) -> Analysis {
     analyse_source(&|| Ok(lab.source()), recipe, &options(threads)).unwrap()
-}
-
-/// A pipeline with models, what it takes to feed it, and the lab with the events that the models tell of.
-fn ready(lab: &Lab, recipe: &Recipe, models: &Models) -> (Pipeline, Vec<usize>, Lab) {
-    let (mut input, chosen) = Input::of(&lab.recording(), recipe).unwrap();
-    let events: Vec<Event> = found_events(recipe, models, &mut input);
-    assert!(!events.is_empty());
-    let pipeline = Pipeline::build(recipe, &input, models, 1).unwrap();
-    (pipeline, chosen, Lab { events, ..lab.clone() })
 }
 
 /// Laws 1 and 5, and the promise of Models: saved as text and read again they give the same bits live, however the input is cut.
@@ -156,6 +104,24 @@ fn reset_forgets_a_cleaned_recording() {
         let again = play(&mut pipeline, &cued, &chosen, 0, |_| 700);
         same(&first, &again, &format!("{method}: after a reset"));
     }
+}
+
+/// A model whose stimulation cannot be this recording's is refused, not run beside the artefact.
+#[test]
+fn a_model_of_another_recording_is_refused() {
+    let lab = under_stimulation(9, 8);
+    let recipe = cleaning("template", "").unwrap();
+    let models = batch(&lab, &recipe, 1).models;
+    let mut short = lab.clone();
+    short.rows.iter_mut().for_each(|row| row.truncate(7500));
+    short.segments[0].length = 7500;
+    let taken = |lab: &Lab| {
+        let options = Options { models: models.clone(), ..options(1) };
+        analyse_source(&|| Ok(lab.source()), &recipe, &options).map(|done| done.models)
+    };
+    assert_eq!(taken(&lab).unwrap(), models);
+    let told = taken(&short).unwrap_err().to_string();
+    assert!(told.contains("fitted on another recording: its stimulation ends at sample 10000"), "{told}");
 }
 
 /// Law 2: what the brain does keeps its time, and before stimulation its samples, where a method leaves them alone (a spatial filter and a

@@ -16,6 +16,8 @@ use std::sync::Arc;
 const SEARCHED: usize = 8;
 /// Episodes whose frequencies differ by less than this share have one period.
 const SAME: f64 = 1e-3;
+/// How far the grid of the search reaches to either side.
+const REACH: f64 = 0.01;
 /// Longest default half width, s.
 const LONGEST_S: f64 = 60.0;
 /// The default phase window is the period divided by this.
@@ -63,6 +65,8 @@ pub struct Parrm {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period_samples: Option<f64>,
     /// Goes on from where the published search stops (some 10⁻⁸ from the minimum on a short record, up to 10⁻⁶ on a long one).
+    /// `false` with a told `stimulation.frequency_hz` is the published search to the letter: its grid stands about what was told
+    /// (where that is within 1 % of what is measured), and where the simplex stops depends on it.
     pub polish: bool,
 }
 
@@ -246,7 +250,7 @@ impl StreamFit for Fitter {
             let period = match self.config.period_samples {
                 Some(period) => period,
                 None => {
-                    let assumed = 1.0 / self.cycles(episode, stream.info().rate_hz());
+                    let assumed = self.assumed(episode, stream.info().rate_hz());
                     let found = self.search(stream, episode, assumed)?;
                     unexplained.get_or_insert(found.1);
                     found.0
@@ -267,6 +271,13 @@ impl StreamFit for Fitter {
 }
 
 impl Fitter {
+    /// The period about which the grid stands, samples: the one that was measured; for the published search the one that was told.
+    fn assumed(&self, episode: &Episode, rate: f64) -> f64 {
+        let measured = 1.0 / self.cycles(episode, rate);
+        let told = self.config.stimulation.frequency_hz.filter(|_| !self.search.polish).map(|hz| rate / hz);
+        told.filter(|told| (told / measured - 1.0).abs() < REACH).unwrap_or(measured)
+    }
+
     /// The frequency before aliasing: nearest to what was asked for.
     fn cycles(&self, episode: &Episode, rate: f64) -> f64 {
         let Some(hz) = self.config.stimulation.frequency_hz else { return episode.cycles };

@@ -331,4 +331,4 @@ pub fn residual(harmonic: usize, phase_width: f64, period: f64) -> f64 {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::{shared as tests_shared, signal as tests_signal};
+pub(crate) use tests::{correlation as tests_correlation, shared as tests_shared, signal as tests_signal};

@@ -3,8 +3,8 @@
 
 use stimkit::flow::Source;
 use stimkit::read::memory::MemorySource;
-use stimkit::recipe::Recipe;
-use stimkit::run::{Input, Options, Pipeline};
+use stimkit::recipe::{Recipe, StagePart};
+use stimkit::run::{Input, Models, Options, Pipeline, found_events};
 use stimkit::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, Segment, Stream, montage};
 use stimkit::simulate::TmsSimulation;
 use stimkit::table::{Identity, Table};
@@ -23,6 +23,9 @@ impl Lcg {
         self.next() as usize % n
     }
 }
+
+/// Names of the events that a lab can hold.
+pub const EVENTS: [&str; 3] = ["TMS", "pre", "post"];
 
 /// A recording in memory that can be changed.
 #[derive(Clone)]
@@ -99,6 +102,15 @@ impl Lab {
         self
     }
 
+    /// Two halves that are compared: `pre` from the beginning, `post` from the middle on.
+    pub fn halves(mut self) -> Self {
+        let middle = self.rows[0].len() as i64 / 2;
+        let half = |(name, tick)| Event::new(Tick(tick), EventName(name));
+        self.events.extend([(1, 0), (2, middle)].map(half));
+        self.events.sort_by_key(|e| e.tick);
+        self
+    }
+
     /// The same samples, only events from `tick` on.
     pub fn only_events_from(&self, tick: i64) -> Self {
         let mut lab = self.clone();
@@ -123,14 +135,16 @@ impl Lab {
             file_index: (0..self.channels.len()).collect(),
             segments: self.segments.clone(),
         };
+        // names without an event are not there
+        let named = self.events.iter().map(|e| 1 + e.name.0 as usize).max().unwrap_or(1).min(EVENTS.len());
         Recording {
             name: self.name.clone(),
             format: "memory".into(),
             streams: vec![stream],
             main: 0,
             events: self.events.clone(),
-            event_names: vec!["TMS".into()],
-            event_is_stimulus: vec![true],
+            event_names: EVENTS[..named].iter().map(ToString::to_string).collect(),
+            event_is_stimulus: vec![true; named],
             start: None,
             line_hz: Some(50.0),
             epoched: None,
@@ -167,16 +181,21 @@ pub fn clocked() -> Recipe {
     Recipe::parse(text).unwrap()
 }
 
-/// The recipes of power, time-frequency and connectivity, and all their markers in all modes by the clock and around events.
+/// The recipes of power, time-frequency and connectivity, what changes from `pre` to `post` ([`Lab::halves`] has both), and all their
+/// markers in all modes by the clock and around events.
 pub fn spectral() -> Vec<(&'static str, Recipe)> {
     let patches = ["input.line=50", "epoch.reject.max_ptp_uv=1e6", "epoch.bad-channels.max_ptp_uv=1e6"];
     let builtin = |name: &'static str| {
         let text = stimkit::recipe::Builtin::find(name).unwrap().text;
         let mut patches = patches.map(str::to_owned).to_vec();
         patches.extend(text.contains("event = \"auto\"").then(|| "cut.event='TMS'".to_owned()));
+        if name == "pre-post" {
+            // as many blocks as an interval needs, of a short recording
+            patches.extend(["cut.every_ms=1000", "marker.after-effect.block_epochs=1"].map(str::to_owned));
+        }
         (name, Recipe::patched(text, &patches).unwrap())
     };
-    let names = ["power", "connectivity", "rest-connectivity-lagfree", "pre-pulse-state", "tfr", "tms-tfr"];
+    let names = ["power", "connectivity", "rest-connectivity-lagfree", "pre-pulse-state", "tfr", "tms-tfr", "pre-post"];
     let mut recipes = names.map(builtin).to_vec();
     recipes.extend([("by the clock", every_marker("").0), ("around events", every_marker("").1)]);
     recipes
@@ -211,6 +230,57 @@ pub fn every_marker(surrogates: &str) -> (Recipe, Recipe) {
                   [[marker]]\nuse = 'tfr'\nmode = 'hilbert'\nstep_ms = 20\nbaseline_ms = [-500, -200]\nwindows_ms = [[20, 300]]\n\
                   baseline_per_trial = true\n[[marker]]\nuse = 'spread'\n[[marker]]\nuse = 'state'\n";
     (Recipe::parse(&clocked).unwrap(), Recipe::parse(around).unwrap())
+}
+
+/// Every part that cleans, with what else it must be told.
+pub fn methods() -> Vec<(&'static str, &'static str)> {
+    StagePart::NAMES
+        .iter()
+        .filter(|name| cleaning(name, "").is_some())
+        .map(|name| match *name {
+            "sass" => (*name, "band_hz = [8, 12]"),
+            _ => (*name, ""),
+        })
+        .collect()
+}
+
+/// The recipe of a method, where it is one that cleans.
+pub fn cleaning(method: &str, keys: &str) -> Option<Recipe> {
+    let text = format!(
+        "[input]\nchannels = '*'\nline = 'off'\n[[stream]]\nuse = '{method}'\n{keys}\n[cut]\nevery_ms = 500\n\
+         within = ['pre', 'stim', 'post']\n[[marker]]\nuse = 'tep'\n"
+    );
+    let recipe = Recipe::parse(&text).ok()?;
+    (!recipe.stream[0].config().tables().is_empty()).then_some(recipe)
+}
+
+/// 26 s of a calm brain under a sine of 10.0002 Hz and up to 4 mV from 8 s to 20 s, and a copy of the current.
+pub fn under_stimulation(channels: usize, seed: u64) -> Lab {
+    let rate = 500.0;
+    let mut lab = calm(channels, rate, 26.0, seed);
+    lab.events.clear();
+    let wave = |i: usize| {
+        let t = i as f64 / rate;
+        let turns = std::f64::consts::TAU * 10.0002 * t;
+        if (8.0..20.0).contains(&t) { (turns + 0.4).sin() + 0.002 * (2.0 * turns).cos() } else { 0.0 }
+    };
+    for (c, row) in lab.rows.iter_mut().enumerate() {
+        let size = 4000.0 * (0.3 + 0.7 * ((c * 37 + 11) % 23) as f64 / 23.0) * if c % 3 == 0 { -1.0 } else { 1.0 };
+        row.iter_mut().enumerate().for_each(|(i, v)| *v += size * wave(i));
+    }
+    let copy = (0..lab.rows[0].len()).map(|i| 2.0 * wave(i)).collect();
+    lab.rows.push(copy);
+    lab.channels.push(Channel::new("STIM", ChannelKind::Stim, Unit::Milliampere));
+    lab
+}
+
+/// A pipeline with models, what it takes to feed it, and the lab with the events that the models tell of.
+pub fn ready(lab: &Lab, recipe: &Recipe, models: &Models) -> (Pipeline, Vec<usize>, Lab) {
+    let (mut input, chosen) = Input::of(&lab.recording(), recipe).unwrap();
+    let events: Vec<Event> = found_events(recipe, models, &mut input);
+    assert!(!events.is_empty());
+    let pipeline = Pipeline::build(recipe, &input, models, 1).unwrap();
+    (pipeline, chosen, Lab { events, ..lab.clone() })
 }
 
 pub fn options(threads: usize) -> Options<'static> {

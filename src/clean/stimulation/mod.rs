@@ -13,7 +13,8 @@
 //!
 //! **Ramps.** A straight line through the envelope between 10 and 90 % of the plateau tells where a ramp begins and is full. Where the
 //! envelope is seen before that foot for more than 3 % of the ramp (sin² and the like), the ramp is stretched to where it leaves the
-//! background, and by as much at its full end.
+//! background, and by as much at its full end. Where an overtone aliases next to the carrier the envelope swings all the time: a flank that
+//! does not fall clearly below what the plateau itself comes down to is no ramp.
 //!
 //! A step of the phase that stands eight times above its own scatter, while the envelope stays, is a lost or doubled sample, or a
 //! stimulator that restarted: the episode is split there. Two stimulators beat; their frequencies must be told (`also_hz`) where
@@ -50,6 +51,10 @@ const BENT: f64 = 0.03;
 const HIDDEN: f64 = 1.2;
 const LEAST_FOOT: f64 = 3e-4;
 const ROUNDED: f64 = 0.2;
+/// A plateau whose envelope swings by itself (an overtone that aliases next to the carrier beats with it) comes down to this quantile of
+/// its cells; a flank that stays above this share of it is no ramp.
+const SWINGS: f64 = 0.05;
+const FALLS: f64 = 0.9;
 /// Shortest pause that ends an episode, s.
 const PAUSE_S: f64 = 0.25;
 /// A step of the phase: times its scatter, and at least this, radians.
@@ -221,6 +226,12 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
     let size = |i: usize| grid.cells.get(i).map_or(0.0, |z| z.norm());
     let run = index(stretch.on.start)..index(stretch.on.end);
     let whole = |i: usize| size(i) >= 0.97 * stretch.level;
+    let low = if background.is_some() { swing(grid, stretch) } else { stretch.level };
+    let on_to_the_end = |i: usize| size(i) >= 0.97 * low;
+    let falls = |flank: &&Flank| {
+        let lowest = (index(flank.range.start)..index(flank.range.end)).map(size).fold(f64::INFINITY, f64::min);
+        background.is_none() || lowest < FALLS * low
+    };
     let ramp = |Flank { line, .. }: &Flank| {
         let (foot, full) = (-line.intercept / line.slope, (stretch.level - line.intercept) / line.slope);
         if !(foot.is_finite() && full.is_finite()) {
@@ -232,19 +243,19 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
         let sign = (full - foot).signum();
         Some((foot - sign * bend, full + sign * bend.min(room)))
     };
-    let (low, high) = (segment.start as f64, segment.end as f64);
-    let start = match stretch.ramp_up.as_ref().and_then(ramp) {
-        Some((foot, full)) => Edge::Known(foot.max(low), full.max(low)),
-        None if run.start == 0 && whole(0) => Edge::Known(low - 0.5, low - 0.5),
+    let (first, beyond) = (segment.start as f64, segment.end as f64);
+    let start = match stretch.ramp_up.as_ref().filter(falls).and_then(ramp) {
+        Some((foot, full)) => Edge::Known(foot.max(first), full.max(first)),
+        None if run.start == 0 && on_to_the_end(0) => Edge::Known(first - 0.5, first - 0.5),
         None => {
             let first = run.clone().find(|&i| whole(i)).unwrap_or(run.start);
             Edge::Sudden((grid.sample(run.start) - width).max(segment.start)..grid.sample(first + 1))
         }
     };
     let last = grid.cells.len() - 1;
-    let end = match stretch.ramp_down.as_ref().and_then(ramp) {
-        Some((foot, full)) => Edge::Known(foot.min(high), full.min(high)),
-        None if run.end == grid.cells.len() && whole(last) => Edge::Known(high - 0.5, high - 0.5),
+    let end = match stretch.ramp_down.as_ref().filter(falls).and_then(ramp) {
+        Some((foot, full)) => Edge::Known(foot.min(beyond), full.min(beyond)),
+        None if run.end == grid.cells.len() && on_to_the_end(last) => Edge::Known(beyond - 0.5, beyond - 0.5),
         None => {
             let first = run.clone().rev().find(|&i| whole(i)).unwrap_or(run.end.saturating_sub(1));
             Edge::Sudden(grid.sample(first)..(grid.sample(run.end) + width).min(segment.end))
@@ -269,6 +280,14 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
         basis: grid.cycles,
         channel: String::new(),
     }
+}
+
+/// What the envelope of the plateau comes down to by itself, dropouts left out.
+fn swing(grid: &Grid<'_>, stretch: &Stretch) -> f64 {
+    let inside = |i: &usize| stretch.plateau.start <= grid.sample(*i) && grid.sample(i + 1) <= stretch.plateau.end;
+    let sizes = (0..grid.cells.len()).filter(inside).map(|i| grid.cells[i].norm());
+    let mut sizes: Vec<f64> = sizes.filter(|a| *a >= 0.5 * stretch.level).collect();
+    if sizes.is_empty() { stretch.level } else { crate::dsp::stats::quantile(&mut sizes, SWINGS).min(stretch.level) }
 }
 
 /// How far a ramp reaches beyond the foot of its straight line, samples: sin² and the like begin and end gently, and are taken to be

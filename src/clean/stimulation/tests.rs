@@ -221,6 +221,25 @@ fn above_half_the_rate_the_alias_is_found() {
     assert!(error.message().contains("alias is 0 Hz"), "{error}");
 }
 
+/// 3 f is 1 Hz beside the alias of f: the envelope swings by a quarter, and is low at an end now and then. No ramp.
+#[test]
+fn an_overtone_beside_the_alias_is_no_ramp() {
+    let (rate, hz) = (200.0, 150.25);
+    let told = Find { frequency_hz: Some(150.0), ..Find::default() };
+    for k in 0..20_i32 {
+        let n = 8000 + 10 * k as usize;
+        let turn = TAU * f64::from(k) / 20.0;
+        let wave = |i: usize| {
+            let phase = TAU * (hz / rate * i as f64).fract();
+            1e3 * (phase.sin() + 0.24 * (3.0 * phase + turn).sin())
+        };
+        let x: Vec<f64> = sum(&brain(n, rate, 5.0, 9), &(0..n).map(wave).collect::<Vec<f64>>());
+        let all = found(rate, x, &told);
+        let whole = 0..n as i64;
+        assert!(all.len() == 1 && all[0].on == whole && all[0].plateau == whole, "{n}: {all:?}");
+    }
+}
+
 #[test]
 fn gaps_end_episodes_and_flat_channels_are_not_followed() {
     let (rate, n) = (1000.0, 30_000);

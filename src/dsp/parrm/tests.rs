@@ -64,7 +64,8 @@ fn the_published_output() {
     assert!(r >= 0.987, "{r}");
 }
 
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
+/// Pearson's.
+pub(crate) fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len() as f64;
     let (ma, mb) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
     let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(a, b)| f(a - ma, b - mb)).sum::<f64>();

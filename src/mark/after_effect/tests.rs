@@ -180,6 +180,27 @@ fn three_decibels_are_found_and_nothing_is_not() {
     assert!(power > 395, "{power} of 400 found");
 }
 
+/// Copies are no evidence: with every block drawn twice the debiased measure is what it was.
+#[test]
+fn a_block_that_is_drawn_twice_is_no_evidence_of_itself() {
+    let kit = kit(&["a", "b"]);
+    let config: AfterEffectConfig = toml::from_str("block_epochs = 1\npairs = [['a', 'b']]").unwrap();
+    let mut couplings = Couplings::new(&config, &kit.info, &[0, 1], &mut Problems::default()).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    for _ in 0..10 {
+        couplings.begin(0);
+        for slot in 0..2 {
+            let spectrum: Vec<Complex> =
+                (0..=100).map(|_| Complex::new(gauss(&mut random), gauss(&mut random))).collect();
+            couplings.take(slot, &spectrum);
+        }
+        couplings.finish(0);
+    }
+    let blocks = [&couplings.blocks[0], &couplings.blocks[1]];
+    let [once, twice] = [1.0, 2.0].map(|w| couplings.values(blocks, &[w; 10])[0]);
+    assert!(once != 0.0 && (once - twice).abs() < 1e-12, "{once} {twice}");
+}
+
 /// Connectivity of noise does not change, whatever a debiased measure makes of blocks that are drawn twice.
 #[test]
 fn drawn_blocks_do_not_bias_connectivity() {
