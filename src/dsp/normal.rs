@@ -119,7 +119,7 @@ impl Carriers {
     }
 }
 
-#[multiversion(targets("x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn rotate(a: &mut [f64], b: &mut [f64], c: &[f64], d: &[f64]) {
     for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter().zip(d)) {
         (*a, *b) = (*a * c - *b * d, *a * d + *b * c);
@@ -127,7 +127,7 @@ fn rotate(a: &mut [f64], b: &mut [f64], c: &[f64], d: &[f64]) {
 }
 
 /// Σ column · x for eight channels at a time, sample after sample: `sums[w] += columns[w][i] · x[i]`.
-#[multiversion(targets("x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
     let x = &x[..x.len().min(TILE)];
     let (four, rest) = columns.as_chunks::<4>();
@@ -156,7 +156,7 @@ pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
 }
 
 /// `out[i] = Σ columns[w][i] · coefficients[w]` for eight channels.
-#[multiversion(targets("x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
     let mut at = 0;
     for four in out[..].chunks_mut(4) {

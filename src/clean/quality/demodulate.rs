@@ -89,7 +89,7 @@ impl Hops {
 }
 
 /// Σ (x − o) cos and Σ (x − o) sin, sample after sample: the bits do not depend on the cut.
-#[multiversion(targets("x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
 fn add(x: &[Lanes], offset: &Lanes, re: &[f64], im: &[f64], sums: &mut [Lanes; 2]) {
     let [mut a, mut b] = *sums;
     for ((x, re), im) in x.iter().zip(re).zip(im) {
