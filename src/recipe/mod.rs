@@ -267,10 +267,17 @@ impl Recipe {
         }
         keys.insert("stimulation".to_owned(), stimulation.into());
         let wrong = |message: String| Error::usage(format!("--method {name}: {message}"));
-        *part = StagePart::parse(&name, keys).map_err(wrong)?;
-        if !cleans(part) {
-            return Err(wrong("does not clean".to_owned()));
+        let bare = |name: &&&str| StagePart::parse(name, toml::Table::new()).is_ok_and(|part| cleans(&part));
+        let known: Vec<&str> = StagePart::NAMES.iter().filter(bare).copied().collect();
+        if !known.contains(&name.as_str()) {
+            let near = || crate::names::nearest(&name, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
+            let why = match StagePart::NAMES.contains(&name.as_str()) {
+                true => "it does not clean".to_owned(),
+                false => format!("there is no such method{}", near().unwrap_or_default()),
+            };
+            return Err(wrong(why).with_hint(format!("known are {}", known.join(", "))));
         }
+        *part = StagePart::parse(&name, keys).map_err(wrong)?;
         Ok(())
     }
 
@@ -345,4 +352,25 @@ fn list<T>(
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_is_none_is_told_all_that_are() {
+        let recipe = || Recipe::parse(Builtin::find("tacs").unwrap().text).unwrap();
+        let told = |method: &str| recipe().clean_by(Some(method), None).unwrap_err().to_string();
+        let all = ["harmonics", "kalman", "comb", "parrm", "sass", "regression", "template"];
+        for (method, why) in
+            [("foo", "no such method"), ("harmonic", "mean harmonics?"), ("resample", "does not clean")]
+        {
+            let text = told(method);
+            assert!(text.contains(why) && all.iter().all(|name| text.contains(name)), "{text}");
+        }
+        for method in all {
+            recipe().clean_by(Some(method), Some(10.0)).unwrap();
+        }
+    }
 }

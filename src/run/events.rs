@@ -264,6 +264,10 @@ pub(super) fn stimuli(recording: &Recording) -> Vec<Kind> {
 
 /// The table of events, and the question which of them is meant.
 pub(super) fn undecided(recording: &Recording, why: &str) -> Error {
+    Error::data(with_table(recording, why)).with_hint("say which with --event NAME")
+}
+
+fn with_table(recording: &Recording, why: &str) -> String {
     use std::fmt::Write as _;
     let mut text = format!("{why}\n  {:<24} {:>7} {:>18}", "event", "count", "median interval s");
     for kind in kinds(recording) {
@@ -273,7 +277,28 @@ pub(super) fn undecided(recording: &Recording, why: &str) -> Error {
     if recording.event_names.is_empty() {
         text.push_str("\n  (none)");
     }
-    Error::data(text).with_hint("say which with --event NAME")
+    text
+}
+
+/// Stretches to cut within that no event begins: an error where there is none at all, else a warning; both with the table of events.
+pub(super) fn unmet(recording: &Recording, within: &Names) -> Result<Option<Warning>> {
+    let met = |pattern: &String| recording.event_names.iter().any(|name| crate::names::glob(pattern, name));
+    let names = within.list();
+    let unmet: Vec<&str> = names.iter().filter(|p| !met(p)).map(String::as_str).collect();
+    if unmet.is_empty() {
+        return Ok(None);
+    }
+    let why = format!("no event is called {}", unmet.join(" or "));
+    let slots = names.iter().map(|_| "\"NAME\"").collect::<Vec<_>>().join(",");
+    let hint = format!(
+        "the events that begin the stretches to cut are named by --set cut.within=[{slots}], those that are compared by from and to of \
+         the marker: --set marker.after-effect.from=NAME --set marker.after-effect.to=NAME"
+    );
+    if unmet.len() == names.len() {
+        return Err(Error::data(with_table(recording, &why)).with_hint(hint));
+    }
+    let have: Vec<String> = kinds(recording).iter().map(|k| format!("{:?} ({})", k.name, k.count)).collect();
+    Ok(Some(Warning::new("W_NO_EVENT", format!("{why}; there are {}; {hint}", have.join(", ")))))
 }
 
 /// Times from one to the next, in whole nanoseconds: a difference of decimals should not show binary dust.
@@ -435,4 +460,37 @@ fn trains(ticks: &[Tick], rate: Rate) -> Option<String> {
         }
     }
     (!names.is_empty()).then(|| names.join(" + "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_that_no_event_begins_are_told_with_the_events_that_there_are() {
+        let recording = |names: &[&str]| Recording {
+            name: "x".to_owned(),
+            format: "memory".to_owned(),
+            main: 0,
+            streams: vec![crate::signal::Stream {
+                rate: Rate::new(1000, 1).unwrap(),
+                channels: Vec::new(),
+                file_index: Vec::new(),
+                segments: Vec::new(),
+            }],
+            events: (0..names.len() as u32).map(|i| Event::new(Tick(i64::from(i)), EventName(i))).collect(),
+            event_names: names.iter().map(|n| (*n).to_owned()).collect(),
+            event_is_stimulus: vec![true; names.len()],
+            start: None,
+            line_hz: None,
+            epoched: None,
+            warnings: Vec::new(),
+        };
+        let within = Names::Many(vec!["pre".to_owned(), "post".to_owned()]);
+        assert!(unmet(&recording(&["pre", "post", "S  1"]), &within).unwrap().is_none());
+        let told = unmet(&recording(&["pre", "S  1"]), &within).unwrap().unwrap();
+        assert!(told.message.contains("called post; there are") && told.message.contains("\"S  1\" (1)"), "{told:?}");
+        let told = unmet(&recording(&["S  1"]), &within).unwrap_err().to_string();
+        assert!(told.contains("called pre or post") && told.contains("S  1") && told.contains("cut.within"), "{told}");
+    }
 }

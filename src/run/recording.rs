@@ -333,10 +333,9 @@ pub(super) fn settle(source: &mut dyn Source, recipe: &Recipe) -> Result<Session
         }
         recipe.cut.event = Some(Names::Many(choice.names.iter().map(|n| literal(n)).collect()));
     } else if let Some(within) = &recipe.cut.within
-        && !recording.event_names.iter().any(|n| within.matches(n))
         && !calibrate::finds_stimulation(&recipe)
     {
-        return Err(events::undecided(&recording, &format!("no event is called {}", within.list().join(" or "))));
+        warnings.extend(events::unmet(&recording, within)?);
     }
     if recording.epoched.is_none() {
         settle_pulses(&mut recipe, &recording, source, &channels, &mut warnings)?;

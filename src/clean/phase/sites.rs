@@ -26,6 +26,29 @@ impl Site {
 }
 
 impl Phase {
+    /// What to do where no channel is EEG.
+    fn nothing_to_follow(&self, channels: &[Channel], bad: &[String]) -> String {
+        const SHOWN: usize = 8;
+        let eeg = channels.iter().filter(|c| c.kind == ChannelKind::Eeg).count();
+        if eeg > 0 {
+            return format!("all {eeg} EEG channels are said to be bad");
+        }
+        let named = |c: &Channel| {
+            let bad = if bad.contains(&c.name) { ", bad" } else { "" };
+            format!("{} ({}{bad})", c.name, c.kind.name())
+        };
+        let mut all: Vec<String> = channels.iter().take(SHOWN).map(named).collect();
+        if channels.len() > SHOWN {
+            all.push("…".to_owned());
+        }
+        let example = channels.first().map_or("C3", |c| c.name.as_str());
+        format!(
+            "there is no EEG channel to follow; here are {}. Name what is to be followed in the Stage itself, whatever its kind: \
+             channels = [\"{example}\"] (with the built-in recipe: --set stream.phase.channels=[\"{example}\"])",
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        )
+    }
+
     /// The sites among these channels; every problem at once.
     pub(super) fn sites(&self, channels: &[Channel], bad: &[String], problems: &mut Problems) -> Option<Vec<Site>> {
         let before = problems.list().len();
@@ -35,7 +58,7 @@ impl Phase {
             let eeg = (0..channels.len()).filter(|&c| channels[c].kind == ChannelKind::Eeg);
             let sites: Vec<Site> = eeg.filter(|&c| !bad.contains(&channels[c].name)).map(single).collect();
             if sites.is_empty() {
-                problems.add("channels", "there is no EEG channel to follow");
+                problems.add("channels", self.nothing_to_follow(channels, bad));
             }
             if !self.weights.is_empty() {
                 problems.add("weights", "needs `channels`, by name");

@@ -261,6 +261,10 @@ fn every_problem_is_told() {
         ]
     );
     assert!(Run::new(&config(""), &input, None).err().unwrap()[0].contains("calibrate first"));
+    let mut eyes = input.clone();
+    eyes.channels = vec![Channel::new("E1", ChannelKind::Eog, Unit::Microvolt)].into();
+    let told = Run::new(&config(""), &eyes, None).err().unwrap().concat();
+    assert!(told.contains("E1 (eog)") && told.contains("--set stream.phase.channels=[\"E1\"]"), "{told}");
     let error = Tracker::new(&config("frequency_hz = 10"), 100.0, &["C3", "C4"], None).err().unwrap();
     assert!(error.to_string().contains("one site, not 2"), "{error}");
 }

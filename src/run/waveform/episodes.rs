@@ -5,6 +5,7 @@ use super::{Reader, bursts};
 use crate::Result;
 use crate::dsp::fft::Complex;
 use crate::dsp::follow::{Follower, Grid, Stretch, cell_len};
+use crate::dsp::harmonics::turn;
 use crate::signal::Segment;
 use std::ops::{Deref, Range};
 
@@ -12,6 +13,11 @@ use std::ops::{Deref, Range};
 pub(super) const ON: f64 = 0.05;
 /// An episode goes on where stimulation comes back within this time, s: the pause is a dropout.
 const PAUSE_S: f64 = 0.5;
+/// A cell at the recording's edge is wholly on where it lies as near to the plateau's line as its cells do, times this (in normal noise
+/// one of 8000 lies farther away), or within this share of the level; so many cells must tell how near that is.
+const LIKE: f64 = 3.0;
+const EXACT: f64 = 1e-9;
+const FEWEST: usize = 8;
 
 /// A stretch of stimulation.
 #[derive(Debug, Clone)]
@@ -29,6 +35,34 @@ impl Episode {
             stretch.dropouts = 0;
         }
         Self { segment, stretch, bursts }
+    }
+
+    /// A recording that begins, or ends, within stimulation has no edge there to keep away from: the plateau goes on to its first, or
+    /// last, cell. A plateau shorter by a twentieth knows its frequency worse by 8 %.
+    fn widen(&mut self, grid: &Grid<'_>) {
+        let s = &mut self.stretch;
+        if s.short || !self.bursts.is_empty() || s.dropouts + s.jumps > 0 {
+            return;
+        }
+        let last = grid.sample(grid.cells.len());
+        let cell = |sample: i64| ((sample - grid.start).max(0) / grid.cell as i64) as usize;
+        // wholly inside
+        let inside = cell(s.plateau.start + grid.cell as i64 - 1)..cell(s.plateau.end);
+        if inside.len() < FEWEST {
+            return;
+        }
+        let drift = s.cycles - grid.cycles;
+        let still = |i: usize| grid.cells[i] * turn(-drift * (grid.centre(i) - grid.centre(0)), 1);
+        let mean = inside.clone().map(still).sum::<Complex>() / inside.len() as f64;
+        let spread = inside.clone().map(|i| (still(i) - mean).norm_sqr()).sum::<f64>() / inside.len() as f64;
+        let near = (LIKE * spread.sqrt()).max(EXACT * mean.norm());
+        let like = |mut cells: Range<usize>| cells.all(|i| (still(i) - mean).norm() <= near);
+        if s.ramp_up.is_none() && s.on.start == grid.start && like(0..inside.start) {
+            s.plateau.start = grid.start;
+        }
+        if s.ramp_down.is_none() && s.on.end == last && like(inside.end..grid.cells.len()) {
+            s.plateau.end = last;
+        }
     }
 }
 
@@ -83,8 +117,15 @@ pub(super) fn within(envelope: &Envelope, segments: &[Segment], cell: usize, cyc
     let mut found = Vec::new();
     for (segment, cells) in envelope {
         let Some(start) = segments.get(*segment).map(|s| s.first.0) else { continue };
-        let stretches = Grid { start, cell, cells, cycles }.stretches(ON * largest, PAUSE_S * rate);
-        found.extend(stretches.into_iter().map(|stretch| Episode::new(*segment, stretch)));
+        let grid = Grid { start, cell, cells, cycles };
+        found.extend(grid.stretches(ON * largest, PAUSE_S * rate).into_iter().map(|stretch| {
+            let mut episode = Episode::new(*segment, stretch);
+            // without a carrier there is no phase to compare
+            if cycles > 0.0 {
+                episode.widen(&grid);
+            }
+            episode
+        }));
     }
     found
 }
