@@ -2,7 +2,7 @@
 
 use super::{BuildContext, EpochInfo, Problems, Step};
 use crate::Result;
-use crate::signal::{Block, Epoch, Event, Segment, StreamInfo};
+use crate::signal::{Block, Epoch, Event, LANES, Segment, StreamInfo};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -117,7 +117,7 @@ pub trait Replay {
             self.skip_to(range.start)?;
             while block.end() < range.end && self.next(&mut block)? {
                 row.clear();
-                row.extend((0..block.len()).map(|s| block.get(place, s)));
+                row.extend(block.group(place / LANES).iter().map(|x| x[place % LANES]));
                 take(block.segment() as usize, block.first(), &row);
             }
         }

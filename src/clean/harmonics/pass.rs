@@ -11,6 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// At the limit of a number type: within this share of its range.
 const AT_LIMIT: f64 = 1e-9;
 
+/// Blocks that may wait for a worker.
+const WAITING: usize = 4;
+
 /// A stretch whose sums are wanted: columns 1, cos, sin, … of its lines; then such columns times u, with u = (n − origin) / scale.
 pub(super) struct Job {
     pub range: Range<i64>,
@@ -110,13 +113,13 @@ pub(super) fn run(
     look: &mut dyn FnMut(&Block),
 ) -> Result<()> {
     let width = jobs.iter().map(|j| j.all()).max().unwrap_or(0);
-    let mut blocks: [Arc<Block>; 3] = std::array::from_fn(|_| Arc::new(Block::for_stream(stream.info())));
+    // once a block was taken in, the one before is free; as many again may wait in the queue
+    let mut blocks: [Arc<Block>; WAITING + 2] = std::array::from_fn(|_| Arc::new(Block::for_stream(stream.info())));
     stream.rewind()?;
     std::thread::scope(|scope| {
         let mut queues: Vec<SyncSender<Arc<Block>>> = Vec::new();
         for shares in deal(jobs, threads.max(1)) {
-            // a queue of one: once a block was taken in, the last but one is free to be filled again
-            let (to, queue) = sync_channel(1);
+            let (to, queue) = sync_channel(WAITING);
             scope.spawn(move || Worker::new(width, shares).work(&queue));
             queues.push(to);
         }

@@ -6,7 +6,7 @@ use crate::dsp::line_spectrum::{LOBE, between};
 use crate::dsp::window::{Symmetry, Window};
 use crate::flow::Replay;
 use crate::names::nearest;
-use crate::signal::{Block, ChannelKind};
+use crate::signal::{Block, ChannelKind, LANES};
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -115,7 +115,8 @@ impl Spectra {
                 let skip = (from - block.first()) as usize;
                 let n = (len - filled).min(block.len() - skip);
                 for (c, row) in rows.iter_mut().enumerate() {
-                    row[filled..filled + n].iter_mut().enumerate().for_each(|(i, v)| *v = block.get(c, skip + i));
+                    let (samples, lane) = (&block.group(c / LANES)[skip..skip + n], c % LANES);
+                    row[filled..filled + n].iter_mut().zip(samples).for_each(|(v, x)| *v = x[lane]);
                 }
                 filled += n;
                 if filled == len {
