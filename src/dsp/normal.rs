@@ -245,8 +245,9 @@ impl Normal {
             let (sin, cos) = angle.sin_cos();
             let turned = |a: f64, b: f64| (cos * a - sin * b, sin * a + cos * b);
             for right in &mut self.right {
-                for l in 0..LANES {
-                    (right[i][l], right[i + 1][l]) = turned(right[i][l], right[i + 1][l]);
+                let (cosine, sine) = right.split_at_mut(i + 1);
+                for (a, b) in cosine[i].iter_mut().zip(&mut sine[0]) {
+                    (*a, *b) = turned(*a, *b);
                 }
             }
             for k in 0..self.width {

@@ -54,7 +54,7 @@ impl StreamFit for Fitter {
         let mut lines: Vec<Vec<LineOf>> = wanted.iter_mut().map(Overtones::telling).collect();
         let mut sds: Vec<Vec<f64>> = vec![Vec::new(); lines.len()];
         if several {
-            self.from_the_middle(&mut pass, &found.episodes, &mut lines, &mut sds)?;
+            self.outward(&mut pass, &found.episodes, &mut lines, &mut sds)?;
         }
         let mut round = 0;
         let (full, lefts, plans, jobs) = loop {
@@ -189,7 +189,7 @@ impl<'a> Pass<'a> {
 
 impl Fitter {
     /// Fits the frequencies of several lines that beat, from the middle of each episode outward: a pass for every step.
-    fn from_the_middle(
+    fn outward(
         &self,
         pass: &mut Pass<'_>,
         episodes: &[Episode],
