@@ -40,6 +40,15 @@ pub struct Input {
     pub detect: Detect,
 }
 
+/// Whether a Stage cleans: those that do tell what is left, in a table.
+fn cleans(part: &StagePart) -> bool {
+    !part.config().tables().is_empty()
+}
+
+fn cleans_nothing() -> Error {
+    Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
+}
+
 fn is_default(detect: &Detect) -> bool {
     *detect == Detect::default()
 }
@@ -228,12 +237,7 @@ impl Recipe {
     /// # Errors
     /// When the recipe does not clean.
     pub fn only_clean(&mut self) -> Result<()> {
-        let cleans = |part: &StagePart| !part.config().tables().is_empty();
-        let Some(last) = self.stream.iter().rposition(cleans) else {
-            return Err(
-                Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
-            );
-        };
+        let last = self.stream.iter().rposition(cleans).ok_or_else(cleans_nothing)?;
         self.stream.truncate(last + 1);
         (self.cut, self.epoch, self.marker) = (Cut::default(), Vec::new(), Vec::new());
         Ok(())
@@ -245,12 +249,7 @@ impl Recipe {
     /// # Errors
     /// When the recipe does not clean, or there is no such Stage.
     pub fn clean_by(&mut self, method: Option<&str>, frequency_hz: Option<f64>) -> Result<()> {
-        let cleans = |part: &StagePart| !part.config().tables().is_empty();
-        let Some(part) = self.stream.iter_mut().find(|part| cleans(part)) else {
-            return Err(
-                Error::usage("this recipe has no Stage that cleans").with_hint("start from `stimkit recipe tacs`")
-            );
-        };
+        let part = self.stream.iter_mut().find(|part| cleans(part)).ok_or_else(cleans_nothing)?;
         let mut keys = part.table();
         let mut stimulation = match keys.remove("stimulation") {
             Some(toml::Value::Table(told)) => told,
@@ -357,6 +356,17 @@ fn list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_cleans_cuts_no_windows_also_when_read_again() {
+        let mut recipe = Recipe::builtin("tacs").unwrap();
+        assert!(recipe.cuts());
+        recipe.only_clean().unwrap();
+        assert!(!recipe.cuts() && !Recipe::parse(&recipe.to_toml()).unwrap().cuts());
+        assert_eq!(recipe.stream.iter().map(StagePart::name).collect::<Vec<_>>(), ["harmonics"]);
+        let error = Recipe::builtin("tep").unwrap().only_clean().unwrap_err();
+        assert!(error.to_string().contains("no Stage that cleans"), "{error}");
+    }
 
     #[test]
     fn a_method_that_is_none_is_told_all_that_are() {

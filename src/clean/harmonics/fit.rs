@@ -49,8 +49,8 @@ impl StreamFit for Fitter {
         let info = stream.info().clone();
         let rate = info.rate_hz();
         let mut pass = Pass::new(stream, &found.episodes, self.threads);
-        let wanted: Vec<Overtones> = found.episodes.iter().map(|e| Overtones::new(&self.config, e, rate)).collect();
-        let (mut wanted, several) = (wanted, !self.config.stimulation.also_hz.is_empty());
+        let several = !self.config.stimulation.also_hz.is_empty();
+        let mut wanted: Vec<Overtones> = found.episodes.iter().map(|e| Overtones::new(&self.config, e, rate)).collect();
         let mut lines: Vec<Vec<LineOf>> = wanted.iter_mut().map(Overtones::telling).collect();
         let mut sds: Vec<Vec<f64>> = vec![Vec::new(); lines.len()];
         if several {
