@@ -66,6 +66,10 @@ impl Cleaned {
         }
         let mut taps: Vec<&mut Tap> = pipeline.taps().collect();
         taps.extend(self.rest.as_mut().map(|rest| &mut rest.tap));
+        for tap in (0..taps.len()).cycle() {
+            let Some(spare) = self.writer.spare() else { break };
+            taps[tap].give(spare);
+        }
         loop {
             let heads: Option<Vec<(u32, i64, usize)>> = taps.iter().map(|tap| tap.head()).collect();
             let Some(heads) = heads.filter(|h| !h.is_empty()) else { return Ok(()) };
@@ -74,9 +78,7 @@ impl Cleaned {
                 return Err(Error::usage("the cleaned recording: a Stage gives other samples than it takes"));
             }
             let len = heads.iter().map(|h| h.2).min().unwrap_or(0);
-            let parts: Vec<&[u8]> = taps.iter().map(|tap| tap.frames(len)).collect();
-            self.writer.push_encoded(first, len, &parts)?;
-            taps.iter_mut().for_each(|tap| tap.advance(len));
+            self.writer.push_encoded(first, len, taps.iter_mut().map(|tap| tap.take(len)).collect())?;
         }
     }
 

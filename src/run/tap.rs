@@ -10,7 +10,7 @@ const STORED: Encoding = Encoding::Float32;
 #[derive(Default)]
 pub(super) struct Tap {
     ready: VecDeque<Kept>,
-    /// Buffers that were taken, to be filled again.
+    /// Buffers to be filled again.
     spare: Vec<Vec<u8>>,
     /// Samples of the first ready block that were taken.
     taken: usize,
@@ -69,21 +69,26 @@ impl Tap {
         self.ready.back().map(|b| b.first + b.len as i64)
     }
 
-    /// The first `len` samples of the head, which has as many.
-    pub fn frames(&self, len: usize) -> &[u8] {
-        self.ready.front().map_or(&[], |b| {
-            let frame = b.bytes.len() / b.len;
-            &b.bytes[self.taken * frame..(self.taken + len) * frame]
-        })
-    }
-
-    /// Lets go of them.
-    pub fn advance(&mut self, len: usize) {
+    /// Takes the first `len` samples of the head, which has as many: nearly always the whole of it.
+    pub fn take(&mut self, len: usize) -> Vec<u8> {
+        let Some(head) = self.ready.front_mut() else { return Vec::new() };
+        let bytes = if len == head.len {
+            std::mem::take(&mut head.bytes)
+        } else {
+            let frame = head.bytes.len() / head.len;
+            head.bytes[self.taken * frame..(self.taken + len) * frame].to_vec()
+        };
         self.taken += len;
-        if self.ready.front().is_some_and(|b| b.len == self.taken) {
-            self.spare.extend(self.ready.pop_front().map(|b| b.bytes));
+        if self.taken == head.len {
+            self.ready.pop_front();
             self.taken = 0;
         }
+        bytes
+    }
+
+    /// Gives a buffer to be filled again.
+    pub fn give(&mut self, spare: Vec<u8>) {
+        self.spare.push(spare);
     }
 }
 
@@ -108,8 +113,7 @@ mod tests {
         while let Some((_, first, len)) = tap.head() {
             let n = len.min(3);
             assert_eq!(first as usize, seen.len() / 3);
-            seen.extend(tap.frames(n).as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
-            tap.advance(n);
+            seen.extend(tap.take(n).as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
         }
         assert_eq!((seen.len(), tap.end()), (48, None));
         for (i, frame) in seen.as_chunks::<3>().0.iter().enumerate() {

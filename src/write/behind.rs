@@ -1,39 +1,53 @@
-//! Bytes to a file on a thread of its own: whoever makes them goes on while they are written.
+//! Samples to a file on a thread of its own: whoever makes them goes on while they are put together and written.
 
-use std::fs::File;
-use std::io::{Result, Write};
+use super::sink::Sink;
+use std::io::{Error, Result};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+use tempfile::NamedTempFile;
 
-/// Buffers that may wait.
-const WAITING: usize = 2;
-/// Bytes after which the disk is asked to take what it has: else all of it would have to wait for the disk at the end.
-const AT_ONCE: usize = 64 << 20;
+/// Pieces that may wait.
+const WAITING: usize = 32;
 
 /// A file that is written behind its maker's back.
 #[derive(Debug)]
 pub(super) struct Behind {
-    to: Option<SyncSender<Vec<u8>>>,
+    to: Option<SyncSender<Piece>>,
     back: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+/// Samples as they are stored, the channels in parts, each of them sample by sample.
+struct Piece {
+    samples: usize,
+    parts: Vec<Vec<u8>>,
+}
+
 impl Behind {
-    pub fn new(file: File) -> Self {
-        let (to, buffers) = sync_channel(WAITING);
+    /// For an empty file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened a second time.
+    pub fn new(file: &NamedTempFile) -> Result<Self> {
+        let (to, pieces) = sync_channel(WAITING);
         let (give_back, back) = channel();
-        let thread = std::thread::spawn(move || write_all(file, &buffers, &give_back));
-        Self { to: Some(to), back, thread: Some(thread) }
+        let sink = Sink::new(file)?;
+        let thread = std::thread::spawn(move || write_all(sink, &pieces, &give_back));
+        Ok(Self { to: Some(to), back, thread: Some(thread) })
     }
 
-    /// Hands a buffer over; gives one to be filled next.
-    pub fn write(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>> {
-        let gone = self.to.as_ref().is_none_or(|to| to.send(bytes).is_err());
-        if gone {
+    /// Hands over so many samples, the channels in parts.
+    pub fn write(&mut self, samples: usize, parts: Vec<Vec<u8>>) -> Result<()> {
+        match self.to.as_ref().map(|to| to.send(Piece { samples, parts })) {
+            Some(Ok(())) => Ok(()),
             // the thread has stopped: it says why
-            self.finish()?;
+            _ => self.finish(),
         }
-        Ok(self.back.try_recv().unwrap_or_default())
+    }
+
+    /// A buffer that is free again.
+    pub fn spare(&mut self) -> Option<Vec<u8>> {
+        self.back.try_recv().ok()
     }
 
     /// Waits until everything is written.
@@ -41,7 +55,7 @@ impl Behind {
         self.to = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(written)) => written,
-            Some(Err(_)) | None => Err(std::io::Error::other("the thread that writes has stopped")),
+            Some(Err(_)) | None => Err(Error::other("the thread that writes has stopped")),
         }
     }
 }
@@ -55,17 +69,16 @@ impl Drop for Behind {
     }
 }
 
-fn write_all(mut file: File, buffers: &Receiver<Vec<u8>>, back: &Sender<Vec<u8>>) -> Result<()> {
-    let mut since = 0;
-    for bytes in buffers {
-        file.write_all(&bytes)?;
-        since += bytes.len();
-        if since >= AT_ONCE {
-            since = 0;
-            file.sync_data()?;
+fn write_all(mut sink: Sink, pieces: &Receiver<Piece>, back: &Sender<Vec<u8>>) -> Result<()> {
+    for Piece { samples, parts } in pieces {
+        for i in 0..samples {
+            for part in &parts {
+                let width = part.len() / samples;
+                sink.append(&part[i * width..][..width])?;
+            }
         }
-        // nobody may be left to take it
-        let _ = back.send(bytes);
+        // nobody may be left to take them
+        parts.into_iter().for_each(|part| drop(back.send(part)));
     }
-    Ok(())
+    sink.finish()
 }

@@ -30,7 +30,6 @@ pub struct BrainVisionWriter {
     start: Option<DateTime>,
     data: NamedTempFile,
     behind: Behind,
-    bytes: Vec<u8>,
     written: i64,
     left_out: u64,
 }
@@ -41,7 +40,7 @@ pub struct BrainVisionWriter {
 /// # Errors
 /// As [`Source::read`] and [`BrainVisionWriter`].
 pub fn write(source: &mut dyn Source, stream: usize, header: &Path) -> Result<u64> {
-    const BLOCK: usize = 4096;
+    const BLOCK: usize = 512;
     let channels: Vec<usize> = (0..source.recording().streams.get(stream).map_or(0, |s| s.channels.len())).collect();
     let mut writer = BrainVisionWriter::create(header, source.recording(), stream, &channels)?;
     source.select(stream, &channels)?;
@@ -142,7 +141,7 @@ impl BrainVisionWriter {
             }
         }
         let data = beside(header)?;
-        let behind = data.as_file().try_clone().map(Behind::new).map_err(|cause| Error::output(header, &cause))?;
+        let behind = Behind::new(&data).map_err(|cause| Error::output(header, &cause))?;
         Ok(Self {
             header: header.to_owned(),
             stem: stem.to_owned(),
@@ -154,7 +153,6 @@ impl BrainVisionWriter {
             start: recording.start.as_deref().and_then(DateTime::from_iso),
             data,
             behind,
-            bytes: Vec::new(),
             written: 0,
             left_out,
         })
@@ -187,41 +185,35 @@ impl BrainVisionWriter {
                 self.written
             )));
         }
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = self.spare().unwrap_or_default();
         self.encoding.encode(block, &mut bytes);
-        self.write(bytes)?;
-        self.written = block.end();
-        Ok(())
+        self.write(block.len(), vec![bytes])
     }
 
     /// Appends `len` samples from `first` on, encoded before: the channels in parts, each sample by sample.
     ///
     /// # Errors
     /// As [`BrainVisionWriter::push`].
-    pub fn push_encoded(&mut self, first: i64, len: usize, parts: &[&[u8]]) -> Result<()> {
+    pub fn push_encoded(&mut self, first: i64, len: usize, parts: Vec<Vec<u8>>) -> Result<()> {
         let frame = self.encoding.bytes() * self.channels.len();
-        if first != self.written || parts.iter().map(|p| p.len()).sum::<usize>() != frame * len {
+        if first != self.written || parts.iter().map(Vec::len).sum::<usize>() != frame * len {
             return Err(Error::usage(format!(
                 "samples from {first} on do not continue {} channels at sample {}",
                 self.channels.len(),
                 self.written
             )));
         }
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        for i in 0..len {
-            for part in parts {
-                let width = part.len() / len;
-                bytes.extend_from_slice(&part[i * width..][..width]);
-            }
-        }
-        self.write(bytes)?;
-        self.written = first + len as i64;
-        Ok(())
+        self.write(len, parts)
     }
 
-    fn write(&mut self, bytes: Vec<u8>) -> Result<()> {
-        self.bytes = self.behind.write(bytes).map_err(|cause| self.failed("eeg", &cause))?;
+    /// A buffer that was pushed and is free again.
+    pub fn spare(&mut self) -> Option<Vec<u8>> {
+        self.behind.spare()
+    }
+
+    fn write(&mut self, len: usize, parts: Vec<Vec<u8>>) -> Result<()> {
+        self.behind.write(len, parts).map_err(|cause| self.failed("eeg", &cause))?;
+        self.written += len as i64;
         Ok(())
     }
 

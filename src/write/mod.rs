@@ -2,5 +2,6 @@
 
 mod behind;
 pub mod brainvision;
+mod sink;
 
 pub use brainvision::BrainVisionWriter;
