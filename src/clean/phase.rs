@@ -64,7 +64,7 @@ pub struct Phase {
     pub order: usize,
     /// `echt`: the window, s. Default 1.
     pub window_s: f64,
-    /// `echt`: samples per tap. Default: 1 up to 1 kHz, above as many as leave 500 taps per second and 40 per cycle.
+    /// `echt`: samples per tap. Default: 1 up to 1 kHz, above as many as leave 250 taps per second and 25 per cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
     /// `kalman`: where the background's oscillators start, Hz. Default \[1\].

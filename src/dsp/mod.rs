@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod fft;
 pub mod fir;
 pub mod follow;
+pub mod fused;
 pub mod graph;
 pub mod harmonics;
 pub mod iir;

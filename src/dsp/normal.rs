@@ -6,9 +6,11 @@
 //! were cut into blocks, nor on the number of threads that share the groups of channels.
 
 use super::fft::Complex;
+use super::fused::fused;
 use super::harmonics::Oscillator;
 use super::tile::{LANES, Lanes};
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
@@ -119,7 +121,7 @@ impl Carriers {
     }
 }
 
-#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl", "x86_64+avx+avx2+fma"))]
 fn rotate(a: &mut [f64], b: &mut [f64], c: &[f64], d: &[f64]) {
     for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter().zip(d)) {
         (*a, *b) = (*a * c - *b * d, *a * d + *b * c);
@@ -127,8 +129,9 @@ fn rotate(a: &mut [f64], b: &mut [f64], c: &[f64], d: &[f64]) {
 }
 
 /// Σ column · x for eight channels at a time, sample after sample: `sums[w] += columns[w][i] · x[i]`.
-#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl", "x86_64+avx+avx2+fma"))]
 pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
+    const FMA: bool = target_cfg_f!(target_feature = "fma");
     let x = &x[..x.len().min(TILE)];
     let (four, rest) = columns.as_chunks::<4>();
     let (sums_four, sums_rest) = sums.as_chunks_mut::<4>();
@@ -138,7 +141,7 @@ pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
             for j in 0..4 {
                 let v = c[j][i];
                 for l in 0..LANES {
-                    a[j][l] += v * x[l];
+                    a[j][l] = fused::<FMA>(v, x[l], a[j][l]);
                 }
             }
         }
@@ -148,7 +151,7 @@ pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
         let mut a = *s;
         for (v, x) in c.iter().zip(x) {
             for l in 0..LANES {
-                a[l] += v * x[l];
+                a[l] = fused::<FMA>(*v, x[l], a[l]);
             }
         }
         *s = a;
@@ -156,8 +159,9 @@ pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
 }
 
 /// `out[i] = Σ columns[w][i] · coefficients[w]` for eight channels.
-#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl", "x86_64+avx+avx2+fma"))]
 pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
+    const FMA: bool = target_cfg_f!(target_feature = "fma");
     let mut at = 0;
     for four in out[..].chunks_mut(4) {
         if let Ok(four) = <&mut [Lanes; 4]>::try_from(&mut *four) {
@@ -166,7 +170,7 @@ pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
                 for j in 0..4 {
                     let v = c[at + j];
                     for l in 0..LANES {
-                        a[j][l] += v * k[l];
+                        a[j][l] = fused::<FMA>(v, k[l], a[j][l]);
                     }
                 }
             }
@@ -176,7 +180,7 @@ pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
                 let mut a = [0.0; LANES];
                 for (c, k) in columns.iter().zip(coefficients) {
                     for l in 0..LANES {
-                        a[l] += c[at + j] * k[l];
+                        a[l] = fused::<FMA>(c[at + j], k[l], a[l]);
                     }
                 }
                 *out = a;

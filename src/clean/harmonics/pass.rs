@@ -11,8 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// At the limit of a number type: within this share of its range.
 const AT_LIMIT: f64 = 1e-9;
 
-/// Blocks that may wait for a worker.
-const WAITING: usize = 4;
+/// Blocks that a worker takes at once: each time it must be woken costs as much as a block.
+const BATCH: usize = 4;
+/// Batches that may wait for a worker.
+const WAITING: usize = 2;
 
 /// A stretch whose sums are wanted: columns 1, cos, sin, … of its lines; then such columns times u, with u = (n − origin) / scale.
 pub(super) struct Job {
@@ -113,29 +115,36 @@ pub(super) fn run(
     look: &mut dyn FnMut(&Block),
 ) -> Result<()> {
     let width = jobs.iter().map(|j| j.all()).max().unwrap_or(0);
-    // once a block was taken in, the one before is free; as many again may wait in the queue
-    let mut blocks: [Arc<Block>; WAITING + 2] = std::array::from_fn(|_| Arc::new(Block::for_stream(stream.info())));
+    let batch = || (0..BATCH).map(|_| Block::for_stream(stream.info())).collect::<Vec<Block>>();
+    // once a batch was taken in, the one before is free; as many again may wait in the queue
+    let mut batches: [Arc<Vec<Block>>; WAITING + 2] = std::array::from_fn(|_| Arc::new(batch()));
     stream.rewind()?;
     std::thread::scope(|scope| {
-        let mut queues: Vec<SyncSender<Arc<Block>>> = Vec::new();
+        let mut queues: Vec<SyncSender<Arc<Vec<Block>>>> = Vec::new();
         for shares in deal(jobs, threads.max(1)) {
             let (to, queue) = sync_channel(WAITING);
             scope.spawn(move || Worker::new(width, shares).work(&queue));
             queues.push(to);
         }
-        loop {
-            let Some(block) = Arc::get_mut(&mut blocks[0]) else {
+        let mut more = true;
+        while more {
+            let Some(batch) = Arc::get_mut(&mut batches[0]) else {
                 return Err(Error::new(ErrorKind::Interrupted, "a worker has stopped"));
             };
-            if !stream.next(block)? {
-                return Ok(());
+            for block in batch {
+                more = more && stream.next(block)?;
+                if more {
+                    look(block);
+                } else {
+                    block.truncate(0);
+                }
             }
-            if queues.iter().any(|queue| queue.send(Arc::clone(&blocks[0])).is_err()) {
+            if queues.iter().any(|queue| queue.send(Arc::clone(&batches[0])).is_err()) {
                 return Err(Error::new(ErrorKind::Interrupted, "a worker has stopped"));
             }
-            look(&blocks[0]);
-            blocks.rotate_left(1);
+            batches.rotate_left(1);
         }
+        Ok(())
     })
 }
 
@@ -183,15 +192,17 @@ impl<'a> Worker<'a> {
         Self { shares, columns: vec![[0.0; TILE]; width], packed: vec![[0.0; LANES]; TILE] }
     }
 
-    fn work(mut self, queue: &Receiver<Arc<Block>>) {
+    fn work(mut self, queue: &Receiver<Arc<Vec<Block>>>) {
         let mut from = 0;
-        for block in queue {
-            while self.shares.get(from).is_some_and(|s| s.range.end <= block.first()) {
-                from += 1;
-            }
-            let Self { shares, columns, packed } = &mut self;
-            for share in shares[from..].iter_mut().take_while(|s| s.range.start < block.end()) {
-                share.add(&block, columns, packed);
+        for batch in queue {
+            for block in batch.iter().filter(|block| !block.is_empty()) {
+                while self.shares.get(from).is_some_and(|s| s.range.end <= block.first()) {
+                    from += 1;
+                }
+                let Self { shares, columns, packed } = &mut self;
+                for share in shares[from..].iter_mut().take_while(|s| s.range.start < block.end()) {
+                    share.add(block, columns, packed);
+                }
             }
         }
     }

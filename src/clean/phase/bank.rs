@@ -23,7 +23,7 @@ impl Estimate {
     const NONE: Self = Self { phase_deg: f64::NAN, amplitude: f64::NAN, phase_sd_deg: f64::NAN };
 
     fn of(z: Complex) -> Self {
-        Self { phase_deg: z.arg().to_degrees(), amplitude: z.norm(), phase_sd_deg: f64::NAN }
+        Self { phase_deg: z.arg().to_degrees(), amplitude: z.norm_sqr().sqrt(), phase_sd_deg: f64::NAN }
     }
 }
 

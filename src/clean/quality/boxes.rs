@@ -3,7 +3,7 @@
 use super::demodulate::Hops;
 use super::plan::Group;
 use crate::dsp::fft::Complex;
-use crate::signal::{LANES, Lanes};
+use crate::signal::Lanes;
 use std::f64::consts::PI;
 
 /// One channel's harmonics over one stretch. A box is half a window: short enough that a drifting phase costs little, long enough
@@ -18,7 +18,6 @@ pub(super) struct Boxes {
     boxes: usize,
     hops: usize,
     harmonics: usize,
-    channels: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +42,6 @@ impl Boxes {
             boxes: 0,
             hops: 0,
             harmonics,
-            channels,
         }
     }
 
@@ -54,11 +52,10 @@ impl Boxes {
 
     /// Adds a hop.
     pub fn add(&mut self, group: &Group, sums: &[[Lanes; 2]]) {
-        let tiles = self.channels.div_ceil(LANES);
         let weight = self.weights[self.filled];
         let full = self.filled + 1 == self.weights.len();
         for (at, cell) in self.cells.iter_mut().enumerate() {
-            let z = Hops::value(sums, tiles, group.hop, at % self.harmonics, at / self.harmonics);
+            let z = Hops::value(sums, self.harmonics, group.hop, at % self.harmonics, at / self.harmonics);
             cell.open += z * weight;
             cell.sum += z;
             if full {

@@ -6,25 +6,24 @@
 use super::boxes::Boxes;
 use super::plan::Group;
 use crate::dsp::fft::{Complex, ComplexFft};
+use crate::dsp::normal::{Column, TILE, accumulate};
 use crate::signal::{Block, LANES, Lanes};
-use multiversion::multiversion;
 use std::f64::consts::PI;
-
-/// Samples that are worked on at once: with their phases they stay in the first-level cache.
-const TILE: usize = 256;
 
 /// Sums of x e^{−2πi k f n} over hops, of all channels.
 #[derive(Clone)]
 pub(super) struct Hops {
-    /// `[harmonic][tile]`: real and imaginary part.
+    /// `[tile][harmonic]`: with the cosine, with the sine.
     sums: Vec<[Lanes; 2]>,
+    harmonics: usize,
     /// The first sample of the stretch, which is taken off: then an offset of the amplifier costs no digits.
     offset: Vec<Lanes>,
-    tiles: usize,
     level: bool,
     filled: usize,
     started: bool,
-    phase: Box<[[f64; TILE]; 2]>,
+    columns: Vec<Column>,
+    /// Samples without the offset.
+    free: [Lanes; TILE],
 }
 
 impl Hops {
@@ -33,17 +32,19 @@ impl Hops {
         let tiles = channels.div_ceil(LANES);
         Self {
             sums: vec![[[0.0; LANES]; 2]; tiles * harmonics],
+            harmonics,
             offset: vec![[0.0; LANES]; tiles],
-            tiles,
             level,
             filled: 0,
             started: false,
-            phase: Box::new([[0.0; TILE]; 2]),
+            columns: vec![[0.0; TILE]; 2 * harmonics],
+            free: [[0.0; LANES]; TILE],
         }
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        (self.sums.len() * size_of::<[Lanes; 2]>() + self.offset.len() * size_of::<Lanes>() + 16 * TILE) as u64
+        let columns = size_of_val(self.columns.as_slice()) + size_of_val(&self.free);
+        (size_of_val(self.sums.as_slice()) + size_of_val(self.offset.as_slice()) + columns) as u64
     }
 
     /// A new stretch begins.
@@ -63,13 +64,19 @@ impl Hops {
         let mut at = from;
         while at < to {
             let n = (group.hop - self.filled).min(TILE).min(to - at);
-            for (k, oscillator) in group.oscillators.iter().enumerate() {
-                let [re, im] = &mut *self.phase;
+            for (oscillator, [re, im]) in group.oscillators.iter().zip(self.columns.as_chunks_mut().0) {
                 oscillator.fill(block.first() + at as i64, &mut re[..n], &mut im[..n]);
-                for t in 0..self.tiles {
-                    let sums = &mut self.sums[k * self.tiles + t];
-                    add(&block.group(t)[at..at + n], &self.offset[t], &re[..n], &im[..n], sums);
+            }
+            for (t, sums) in self.sums.chunks_exact_mut(self.harmonics.max(1)).enumerate() {
+                let mut x = &block.group(t)[at..at + n];
+                if self.level {
+                    let offset = &self.offset[t];
+                    for (free, x) in self.free.iter_mut().zip(x) {
+                        *free = std::array::from_fn(|l| x[l] - offset[l]);
+                    }
+                    x = &self.free[..n];
                 }
+                accumulate(&self.columns, x, sums.as_flattened_mut());
             }
             (at, self.filled) = (at + n, self.filled + n);
             if self.filled == group.hop {
@@ -81,25 +88,11 @@ impl Hops {
     }
 
     /// The demodulate of a channel in the sums of a full hop.
-    pub fn value(sums: &[[Lanes; 2]], tiles: usize, hop: usize, harmonic: usize, channel: usize) -> Complex {
-        let [re, im] = &sums[harmonic * tiles + channel / LANES];
+    pub fn value(sums: &[[Lanes; 2]], harmonics: usize, hop: usize, harmonic: usize, channel: usize) -> Complex {
+        let [re, im] = &sums[channel / LANES * harmonics + harmonic];
         let scale = 2.0 / hop as f64;
         Complex::new(scale * re[channel % LANES], -scale * im[channel % LANES])
     }
-}
-
-/// Σ (x − o) cos and Σ (x − o) sin, sample after sample: the bits do not depend on the cut.
-#[multiversion(targets("x86_64+avx+avx2+avx512f+avx512vl", "x86_64+avx+avx2"))]
-fn add(x: &[Lanes], offset: &Lanes, re: &[f64], im: &[f64], sums: &mut [Lanes; 2]) {
-    let [mut a, mut b] = *sums;
-    for ((x, re), im) in x.iter().zip(re).zip(im) {
-        for l in 0..LANES {
-            let v = x[l] - offset[l];
-            a[l] += v * re;
-            b[l] += v * im;
-        }
-    }
-    *sums = [a, b];
 }
 
 /// Sums over windows, of one channel and harmonic.
@@ -217,7 +210,7 @@ impl Demodulator {
         mut boxes: Option<&mut Boxes>,
     ) {
         let Self { hops, ring, count, hann, fft, work, channels } = self;
-        let (window, harmonics, tiles) = (group.window, group.oscillators.len(), channels.div_ceil(LANES));
+        let (window, harmonics) = (group.window, group.oscillators.len());
         hops.push(group, block, from, to, |sums| {
             if let Some(boxes) = &mut boxes {
                 boxes.add(group, sums);
@@ -225,7 +218,7 @@ impl Demodulator {
             let slot = *count % window;
             for c in 0..*channels {
                 for k in 0..harmonics {
-                    ring[(c * harmonics + k) * window + slot] = Hops::value(sums, tiles, group.hop, k, c);
+                    ring[(c * harmonics + k) * window + slot] = Hops::value(sums, harmonics, group.hop, k, c);
                 }
             }
             *count += 1;

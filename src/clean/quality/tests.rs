@@ -125,7 +125,7 @@ impl Lab {
             amplitude: 1e4,
             channel: "E0".into(),
         };
-        let stimulation = Stimulation { episodes: self.on.iter().map(episode).collect() };
+        let stimulation = Stimulation { episodes: self.on.iter().map(episode).collect(), ..Stimulation::default() };
         let info = self.info();
         let context = BuildContext {
             segments: Arc::new([Segment { first: Tick(0), length: self.raw[0].len() as u64, start_s: 0.5 }]),
@@ -477,7 +477,10 @@ fn memory_does_not_depend_on_the_rate_or_the_length() {
         };
         let context = BuildContext {
             segments: Arc::new([Segment { first: Tick(0), length: end as u64, start_s: 0.0 }]),
-            stimulation: Some((info.clock, Arc::new(Stimulation { episodes: vec![episode] }))),
+            stimulation: Some((
+                info.clock,
+                Arc::new(Stimulation { episodes: vec![episode], ..Stimulation::default() }),
+            )),
             ..BuildContext::default()
         };
         super::watch(&info, &info, &context, Method::new("test")).unwrap().memory_bytes()
