@@ -280,7 +280,7 @@ fn the_quality_check_allocates_nothing() {
     let episodes = vec![episode(0, 20_000..30_000), episode(1, 40_000..40_500)];
     let context = BuildContext {
         segments: Arc::new([segment(0, 35_000), segment(35_000, 15_000)]),
-        stimulation: Some((clock, Arc::new(Stimulation { episodes }))),
+        stimulation: Some((clock, Arc::new(Stimulation { episodes, ..Stimulation::default() }))),
         ..BuildContext::default()
     };
     let mut watch = watch(&info, &info, &context, Method::new("test")).unwrap();

@@ -33,7 +33,7 @@ fn held(name: &str, config: &dyn StageConfig) -> usize {
     let info = info();
     let curve: Vec<f64> = (0..64).map(f64::from).collect();
     let values = json!({
-        "stimulation": Stimulation { episodes: vec![episode] }, "periods": [99.99], "cycles": [0.010_001],
+        "stimulation": Stimulation { episodes: vec![episode], ..Stimulation::default() }, "periods": [99.99], "cycles": [0.010_001],
         "templates": [vec![curve; 11]],
     });
     let model = Model { name: name.into(), channels: info.channels.iter().map(|c| c.name.clone()).collect(), values };

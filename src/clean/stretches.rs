@@ -126,7 +126,7 @@ pub(super) mod played {
     pub fn stimulated(on: Range<i64>, cycles: f64) -> Stimulation {
         let episode =
             Episode { segment: 0, plateau: on.clone(), on, cycles, phase: 0.0, amplitude: 1.0, channel: "E0".into() };
-        Stimulation { episodes: vec![episode] }
+        Stimulation { episodes: vec![episode], ..Stimulation::default() }
     }
 
     /// The rows through a Stage without look-ahead, cut after each of `cuts` in turn.

@@ -9,7 +9,7 @@ use crate::flow::{BuildContext, Model, Problems, Replay, Source};
 use crate::recipe::Recipe;
 use crate::signal::{Block, Event, EventName, Free, Segment, Stimulation, StreamInfo};
 use crate::unit::Tick;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Warning};
 
 /// The condition of windows during stimulation.
 const DURING: &str = "stim";
@@ -107,6 +107,18 @@ pub fn found_events(recipe: &Recipe, models: &Models, input: &mut Input) -> Vec<
     }
     events.sort_by_key(|e| e.tick);
     events
+}
+
+/// Tells of lines that look like stimulators nobody spoke of: they are not cleaned.
+pub(super) fn other_lines(recipe: &Recipe, models: &Models) -> Option<Warning> {
+    let found =
+        (0..recipe.stream.len()).find_map(|place| model_of(&recipe.stream, place, models).and_then(stimulation))?;
+    let hz: Vec<String> = found.others_hz.iter().map(|hz| format!("{hz:.2}")).collect();
+    let message = format!(
+        "lines nearly as strong as the stimulation stand at {} Hz, and are not cleaned: if a second stimulator was on, tell both          frequencies (stimulation.frequency_hz and stimulation.also_hz)",
+        hz.join(", ")
+    );
+    (!hz.is_empty()).then(|| Warning::new("W_OTHER_LINES", message))
 }
 
 /// Refuses a Model whose stimulation cannot be this recording's.

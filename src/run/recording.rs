@@ -296,10 +296,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Adds what fits have found to the events.
+    /// Adds what fits have found to events and warnings.
     fn announce(&mut self, learnt: &Models) {
         self.events.extend(calibrate::found_events(&self.recipe, learnt, &mut self.input));
         self.events.sort_by_key(|e| e.tick);
+        self.warnings.extend(calibrate::other_lines(&self.recipe, learnt));
     }
 }
 

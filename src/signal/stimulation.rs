@@ -9,6 +9,9 @@ use std::ops::Range;
 pub struct Stimulation {
     /// In order; they do not overlap, and none spans two segments.
     pub episodes: Vec<Episode>,
+    /// Other lines that stand out as far, no overtones, Hz: perhaps stimulators that nobody spoke of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others_hz: Vec<f64>,
 }
 
 /// One stretch of stimulation.
@@ -103,7 +106,10 @@ mod tests {
             channel: "Cz".into(),
         };
         let segment = |first, length| Segment { first: Tick(first), length, start_s: 0.0 };
-        let all = Stimulation { episodes: vec![episode(0, 10..20), episode(0, 30..40), episode(1, 50..60)] };
+        let all = Stimulation {
+            episodes: vec![episode(0, 10..20), episode(0, 30..40), episode(1, 50..60)],
+            ..Stimulation::default()
+        };
         let free = all.free(&[segment(0, 50), segment(50, 50)]);
         let want = [(Free::Pre, 0, 0..10), (Free::Gap, 0, 20..30), (Free::Gap, 0, 40..50), (Free::Post, 1, 60..100)];
         assert_eq!(free, want);

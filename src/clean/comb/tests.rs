@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 fn given(period: f64, on: std::ops::Range<i64>) -> Model {
     let mut one = episode(3, on.clone(), on);
     one.cycles = 1.0 / period;
-    let values = json!({ "stimulation": Stimulation { episodes: vec![one] }, "cycles": [1.0 / period] });
+    let values = json!({ "stimulation": Stimulation { episodes: vec![one], ..Stimulation::default() }, "cycles": [1.0 / period] });
     Model { name: "comb".into(), channels: vec!["c0".into()], values }
 }
 

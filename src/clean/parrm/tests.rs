@@ -11,7 +11,7 @@ fn golden() -> serde_json::Value {
 }
 
 fn given(period: f64, on: std::ops::Range<i64>) -> Model {
-    let stimulation = Stimulation { episodes: vec![episode(3, on.clone(), on)] };
+    let stimulation = Stimulation { episodes: vec![episode(3, on.clone(), on)], ..Stimulation::default() };
     let values = json!({ "stimulation": stimulation, "periods": [period] });
     Model { name: "parrm".into(), channels: vec!["c0".into()], values }
 }

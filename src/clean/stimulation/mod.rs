@@ -89,13 +89,18 @@ pub fn fold(hz: f64, rate: f64) -> f64 {
 /// # Errors
 /// When there is none, or the frequency that was told cannot be seen at this rate; when the stream fails.
 pub fn find(stream: &mut dyn Replay, wanted: &Find) -> Result<Stimulation> {
-    let carriers = survey::look(stream, wanted)?;
+    let look = survey::look(stream, wanted)?;
     let rate = stream.info().rate_hz();
     let mut looked = Vec::new();
-    for carrier in &carriers {
+    for carrier in &look.carriers {
         let found = follow(stream, carrier, wanted)?;
         if !found.is_empty() {
-            return Ok(Stimulation { episodes: edges::settle(stream, carrier.channel, found)? });
+            let known: Vec<f64> =
+                [carrier.cycles].into_iter().chain(wanted.also_hz.iter().map(|hz| fold(*hz, rate))).collect();
+            return Ok(Stimulation {
+                episodes: edges::settle(stream, carrier.channel, found)?,
+                others_hz: look.others(&known).into_iter().map(|cycles| cycles * rate).collect(),
+            });
         }
         let hz = wanted.frequency_hz.unwrap_or(carrier.cycles * rate);
         looked.push(format!("{} Hz in {}", (hz * 1e3).round() / 1e3, stream.info().channels[carrier.channel].name));

@@ -22,6 +22,11 @@ const NEAR: Range<usize> = 8..60;
 const CANDIDATES: usize = 3;
 /// Half the width of what is taken for the mains, Hz.
 const MAINS: f64 = 0.7;
+/// Power of another line that is told of, over the first one's.
+const OTHER: f64 = 1e-2;
+/// Overtones that another line may be, and how near it lies to one, in bins.
+const OVERTONES: usize = 100;
+const ON_ONE: f64 = 2.0;
 
 /// A line, and the channel to follow it in.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +37,38 @@ pub(super) struct Carrier {
     pub channel: usize,
 }
 
-/// The lines that may be stimulation, the strongest first; exactly one where the frequency was told.
-pub(super) fn look(stream: &mut dyn Replay, wanted: &Find) -> Result<Vec<Carrier>> {
+/// What stands out of the spectra.
+pub(super) struct Look {
+    /// The lines that may be stimulation, the strongest first; exactly one where the frequency was told.
+    pub carriers: Vec<Carrier>,
+    spectra: Spectra,
+    lines: Vec<Line>,
+}
+
+/// A line that many channels share.
+struct Line {
+    /// Cycles per sample.
+    cycles: f64,
+    /// Sum over channels of its share of their power.
+    score: f64,
+}
+
+impl Look {
+    /// Lines beside those that are `known` (cycles per sample) and their overtones, nearly as strong as the first of them.
+    pub fn others(&self, known: &[f64]) -> Vec<f64> {
+        let bins = self.spectra.len as f64;
+        let is = |cycles: f64, line: &Line| (line.cycles - cycles).abs() * bins <= ON_ONE;
+        let of = |known: f64, line: &Line| (1..=OVERTONES).any(|k| is(fold(k as f64 * known, 1.0), line));
+        let Some(first) = known.first().and_then(|known| self.lines.iter().find(|line| is(*known, line))) else {
+            return Vec::new();
+        };
+        let other = |line: &&Line| line.score >= OTHER * first.score && !known.iter().any(|known| of(*known, line));
+        self.lines.iter().filter(other).map(|line| line.cycles).collect()
+    }
+}
+
+/// Looks for lines.
+pub(super) fn look(stream: &mut dyn Replay, wanted: &Find) -> Result<Look> {
     let rate = stream.info().rate_hz();
     let told = match wanted.frequency_hz {
         Some(hz) if hz.is_finite() && hz > 0.0 => Some(fold(hz, rate)),
@@ -64,10 +99,12 @@ pub(super) fn look(stream: &mut dyn Replay, wanted: &Find) -> Result<Vec<Carrier
         let channel = named.or_else(|| spectra.strongest((cycles * n).round() as usize, &kinds))?;
         Some(Carrier { cycles, channel })
     };
-    if let Some(cycles) = told {
-        return Ok(carrier(cycles).into_iter().collect());
-    }
-    Ok(spectra.lines(rate).into_iter().filter_map(carrier).collect())
+    let lines = spectra.lines(rate);
+    let carriers = match told {
+        Some(cycles) => carrier(cycles).into_iter().collect(),
+        None => lines.iter().take(CANDIDATES).filter_map(|line| carrier(line.cycles)).collect(),
+    };
+    Ok(Look { carriers, lines, spectra })
 }
 
 struct Spectra {
@@ -142,8 +179,8 @@ impl Spectra {
         self.power[channel].iter_mut().zip(bins).for_each(|(p, z)| *p += z.norm_sqr());
     }
 
-    /// Lines that many channels share, cycles per sample: each channel counts by the line's share of its power.
-    fn lines(&self, rate: f64) -> Vec<f64> {
+    /// Lines that many channels share, the strongest first: each channel counts by the line's share of its power.
+    fn lines(&self, rate: f64) -> Vec<Line> {
         let bins = self.len / 2 + 1;
         let mut score = vec![0.0; bins];
         for power in &self.power {
@@ -155,7 +192,7 @@ impl Spectra {
         let (mut left, mut found) = (score.clone(), Vec::new());
         for _ in 0..64 {
             let Some((at, &peak)) = left.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else { break };
-            if peak <= 0.0 || found.len() == CANDIDATES {
+            if peak <= 0.0 {
                 break;
             }
             let near = NEAR.flat_map(|d| [at.checked_sub(d), Some(at + d)]).flatten().filter(|k| (2..bins).contains(k));
@@ -165,7 +202,7 @@ impl Spectra {
             let mains =
                 [50.0, 60.0].iter().any(|m| (hz / m).round() >= 1.0 && (hz - (hz / m).round() * m).abs() < MAINS);
             if stands && !mains {
-                found.extend(between(&score, at).map(|bin| bin / self.len as f64));
+                found.extend(between(&score, at).map(|bin| Line { cycles: bin / self.len as f64, score: peak }));
             }
             left[at.saturating_sub(LOBE)..(at + LOBE + 1).min(bins)].fill(0.0);
         }

@@ -193,6 +193,23 @@ fn two_stimulators_beat_and_do_not_split() {
 }
 
 #[test]
+fn a_stimulator_nobody_spoke_of_is_named_and_overtones_and_alpha_are_not() {
+    let (rate, n) = (1000.0, 60_000);
+    let on = |i: usize| f64::from(u8::from(i >= 10_000));
+    let first = sum(&brain(n, rate, 40.0, 6), &stimulator(20.0, rate, on, n));
+    let others = |x: &[f64], wanted: &Find| find(&mut Rows::whole(rate, vec![x.to_vec()]), wanted).unwrap().others_hz;
+    for told in [Find::default(), Find { frequency_hz: Some(20.0), ..Find::default() }] {
+        assert!(others(&first, &told).is_empty());
+        let both = sum(&first, &stimulator(6.3, rate, |i| 0.12 * on(i), n));
+        let found = others(&both, &told);
+        assert!(found.len() == 1 && (found[0] - 6.3).abs() < 0.1, "{found:?}");
+    }
+    let both = sum(&first, &stimulator(6.3, rate, |i| 0.12 * on(i), n));
+    let told = Find { frequency_hz: Some(20.0), also_hz: vec![6.3], ..Find::default() };
+    assert!(others(&both, &told).is_empty());
+}
+
+#[test]
 fn alpha_and_the_mains_are_no_stimulation() {
     let (rate, n) = (500.0, 60_000);
     for seed in 0..5 {

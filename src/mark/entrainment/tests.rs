@@ -29,7 +29,7 @@ impl Lab {
             amplitude,
             channel: names[0].into(),
         };
-        let stimulation = Stimulation { episodes: episodes.iter().map(episode).collect() };
+        let stimulation = Stimulation { episodes: episodes.iter().map(episode).collect(), ..Stimulation::default() };
         let segments = vec![Segment { first: Tick(0), length: 10_000_000, start_s: 0.0 }];
         let context = BuildContext {
             stimulation: Some((clock, Arc::new(stimulation))),
@@ -112,7 +112,7 @@ fn locking_and_power_by_phase_are_numpys() {
         amplitude: 9e3,
         channel: "Cz".into(),
     };
-    lab.context.stimulation = Some((fine, Arc::new(Stimulation { episodes: vec![episode] })));
+    lab.context.stimulation = Some((fine, Arc::new(Stimulation { episodes: vec![episode], ..Stimulation::default() })));
     let mut marker = lab.build("");
     let jitter = noise(99, 12);
     for (e, jitter) in jitter.iter().enumerate() {
