@@ -5,14 +5,16 @@
 //! used for every channel. [`Normal`] adds up CᵀC and Cᵀx sample after sample, lane by lane: its bits do not depend on how the samples
 //! were cut into blocks, nor on the number of threads that share the groups of channels.
 
+use super::dirichlet::{POWERS, moments};
 use super::fft::Complex;
 use super::fused::fused;
-use super::harmonics::Oscillator;
+use super::harmonics::{Oscillator, turn};
 use super::tile::{LANES, Lanes};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::f64::consts::{PI, TAU};
 
 /// Samples that are worked on at once: 40 columns of them stay in the first-level cache.
@@ -158,11 +160,11 @@ pub fn accumulate(columns: &[Column], x: &[Lanes], sums: &mut [Lanes]) {
     }
 }
 
-/// `out[i] = Σ columns[w][i] · coefficients[w]` for eight channels.
+/// `out[i] = Σ columns[w][from + i] · coefficients[w]` for eight channels.
 #[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl", "x86_64+avx+avx2+fma"))]
-pub fn evaluate(columns: &[Column], coefficients: &[Lanes], out: &mut [Lanes]) {
+pub fn evaluate(columns: &[Column], from: usize, coefficients: &[Lanes], out: &mut [Lanes]) {
     const FMA: bool = target_cfg_f!(target_feature = "fma");
-    let mut at = 0;
+    let mut at = from;
     for four in out[..].chunks_mut(4) {
         if let Ok(four) = <&mut [Lanes; 4]>::try_from(&mut *four) {
             let mut a = [[0.0; LANES]; 4];
@@ -225,7 +227,7 @@ impl Normal {
         self.n == 0
     }
 
-    /// What samples must be added to: their number, the parts of CᵀC ([`add_columns`]), and those of the groups ([`add_group`]).
+    /// What samples must be added to: their number, the parts of CᵀC ([`add_columns`]), and Cᵀx and xᵀx of the groups ([`accumulate`], [`add_squares`]).
     pub fn parts(&mut self) -> (&mut u64, &mut [Vec<Lanes>], impl Iterator<Item = (&mut Vec<Lanes>, &mut Lanes)>) {
         (&mut self.n, &mut self.gram, self.right.iter_mut().zip(&mut self.squares))
     }
@@ -274,7 +276,8 @@ impl Normal {
         Self { n: self.n, squares: self.squares.clone(), ..part }
     }
 
-    fn set_gram(&mut self, gram: &DMatrix<f64>) {
+    /// Sets CᵀC to what is known of it.
+    pub fn set_gram(&mut self, gram: &DMatrix<f64>) {
         for high in 0..self.width {
             for low in 0..=high {
                 self.gram[high / LANES][low][high % LANES] = gram[(low, high)];
@@ -302,6 +305,61 @@ impl Normal {
     }
 }
 
+/// CᵀC of `n` samples from `first` on, for columns 1, cos, sin, … of steady lines, and the products with u of those in `sloped`; u counts from
+/// the middle of the samples in units of `scale`. In closed form: products of cosines are cosines of sums.
+pub fn gram_of(lines: &[LineOf], sloped: &[usize], first: i64, n: u64, scale: f64) -> DMatrix<f64> {
+    /// A line's harmonic k (the level is harmonic 0 of any line), e^{ikθ} at the first sample, and what of it the column is.
+    struct Part {
+        line: usize,
+        k: usize,
+        phasor: Complex,
+        sine: bool,
+    }
+    let mut parts = vec![Part { line: 0, k: 0, phasor: Complex::ONE, sine: false }];
+    for (l, line) in lines.iter().enumerate() {
+        let one = turn(line.cycles, first);
+        for &k in &line.harmonics {
+            let part = |sine| Part { line: l, k, phasor: one.powu(k as u32), sine };
+            parts.push(part(false));
+            if !line.is_nyquist() {
+                parts.push(part(true));
+            }
+        }
+    }
+    let cycles = |l: usize, k: i64| lines.get(l).map_or(0.0, |line| k as f64 * line.cycles);
+    let mut known: BTreeMap<(usize, i64, usize, i64), [Complex; POWERS]> = BTreeMap::new();
+    // Σ uᵈ e^{i(aθ_a + bθ_b)} without the phasors of the first sample
+    let mut sums = |a: &Part, b: &Part, sign: i64| {
+        let (ka, kb) = (a.k as i64, sign * b.k as i64);
+        let key = match () {
+            () if a.line == b.line || kb == 0 => (a.line, ka + kb, 0, 0),
+            () if ka == 0 => (b.line, kb, 0, 0),
+            () => (a.line, ka, b.line, kb),
+        };
+        *known.entry(key).or_insert_with(|| moments(cycles(key.0, key.1) + cycles(key.2, key.3), n, scale))
+    };
+    let width = parts.len();
+    let column = |i: usize| if i < width { (i, 0) } else { (sloped[i - width], 1) };
+    let all = width + sloped.len();
+    let mut gram = DMatrix::zeros(all, all);
+    for i in 0..all {
+        for j in 0..=i {
+            let ((i0, di), (j0, dj)) = (column(i), column(j));
+            let (a, b) = (&parts[i0], &parts[j0]);
+            let plus = a.phasor * b.phasor * sums(a, b, 1)[di + dj];
+            let minus = a.phasor * b.phasor.conj() * sums(a, b, -1)[di + dj];
+            let value = match (a.sine, b.sine) {
+                (false, false) => minus.re + plus.re,
+                (true, true) => minus.re - plus.re,
+                (false, true) => plus.im - minus.im,
+                (true, false) => plus.im + minus.im,
+            };
+            (gram[(i, j)], gram[(j, i)]) = (0.5 * value, 0.5 * value);
+        }
+    }
+    gram
+}
+
 /// Adds a tile's columns to a part of CᵀC: the columns `8·part…` against all; `packed` is working space.
 pub fn add_columns(columns: &[Column], part: usize, n: usize, packed: &mut [Lanes], sums: &mut [Lanes]) {
     let own = &columns[part * LANES..columns.len().min((part + 1) * LANES)];
@@ -315,12 +373,17 @@ pub fn add_columns(columns: &[Column], part: usize, n: usize, packed: &mut [Lane
     accumulate(&columns[..upto], &packed[..n], &mut sums[..upto]);
 }
 
-/// Adds a tile of eight channels to their Cᵀx and xᵀx.
-pub fn add_group(columns: &[Column], x: &[Lanes], right: &mut [Lanes], squares: &mut Lanes) {
-    accumulate(columns, x, right);
+/// Adds samples of eight channels to their xᵀx.
+#[multiversion(targets("x86_64+avx+avx2+fma+avx512f+avx512vl", "x86_64+avx+avx2+fma"))]
+pub fn add_squares(x: &[Lanes], squares: &mut Lanes) {
+    const FMA: bool = target_cfg_f!(target_feature = "fma");
+    let mut sum = *squares;
     for x in x {
-        squares.iter_mut().zip(x).for_each(|(s, x)| *s += x * x);
+        for l in 0..LANES {
+            sum[l] = fused::<FMA>(x[l], x[l], sum[l]);
+        }
     }
+    *squares = sum;
 }
 
 /// A symmetric positive definite matrix, factored once for many right sides.

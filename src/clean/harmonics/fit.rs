@@ -4,7 +4,7 @@ use super::Harmonics;
 use super::frequency::{self, TELLING};
 use super::model::{Blend, Learnt, Part, Piece, Window};
 use super::overtones::Overtones;
-use super::pass::{self, Extremes, Job};
+use super::pass::{self, Design, Extremes, Job};
 use super::ramp::{Ramp, edges};
 use crate::Result;
 use crate::clean::stimulation;
@@ -199,7 +199,7 @@ impl Fitter {
         let rate = pass.stream.info().rate_hz();
         for round in 0..ROUNDS {
             let job = |(e, lines): (&Episode, &Vec<LineOf>)| {
-                vec![Job::new(self.middle(e, rate, round), &telling(lines), 2, pass.groups)]
+                vec![Job::new(self.middle(e, rate, round), &Design::polynomial(&telling(lines), 2), pass.groups)]
             };
             let mut jobs: Vec<Vec<Job>> = episodes.iter().zip(&*lines).map(job).collect();
             pass.run(&mut jobs)?;
@@ -345,9 +345,10 @@ impl Plan {
         let rises = edges(on.start..plateau.start, episode.cycles, rate);
         let falls = edges(plateau.end..on.end, episode.cycles, rate);
         let (up, down) = (rises.len() - 1, falls.len() - 1);
-        let ramp = |e: Vec<i64>| e.windows(2).map(|e| Job::new(e[0]..e[1], lines, 1, groups)).collect::<Vec<Job>>();
+        let (on_ramps, on_cells) = (Design::polynomial(lines, 1), Design::sloped(lines, telling.clone()));
+        let ramp = |e: Vec<i64>| e.windows(2).map(|e| Job::new(e[0]..e[1], &on_ramps, groups)).collect::<Vec<Job>>();
         let mut jobs = ramp(rises);
-        jobs.extend((0..n).map(|j| Job::sloped(edge(j)..edge(j + 1), lines, telling.clone(), groups)));
+        jobs.extend((0..n).map(|j| Job::new(edge(j)..edge(j + 1), &on_cells, groups)));
         jobs.extend(ramp(falls));
         Self { jobs, up, down, cells: cells as usize, telling, on, plateau }
     }

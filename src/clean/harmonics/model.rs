@@ -51,7 +51,7 @@ pub(super) struct Window {
 }
 
 /// A stretch of samples in which the coefficients go from one knot to the next.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub from: i64,
     pub to: i64,

@@ -1,6 +1,7 @@
 //! One pass over the stream: sums over stretches of samples, all channels, several threads.
 
-use crate::dsp::normal::{Carriers, Column, LineOf, Normal, TILE, add_columns, add_group};
+use crate::dsp::folded::{FOLDED, Folded};
+use crate::dsp::normal::{Carriers, Column, LineOf, Normal, TILE, accumulate, add_columns, add_squares, gram_of};
 use crate::flow::Replay;
 use crate::signal::{Block, Channel, LANES, Lanes};
 use crate::{Error, ErrorKind, Result};
@@ -16,42 +17,62 @@ const BATCH: usize = 4;
 /// Batches that may wait for a worker.
 const WAITING: usize = 2;
 
-/// A stretch whose sums are wanted: columns 1, cos, sin, … of its lines; then such columns times u, with u = (n − origin) / scale.
-pub(super) struct Job {
-    pub range: Range<i64>,
-    pub origin: f64,
-    pub scale: f64,
-    pub normal: Normal,
+/// Columns 1, cos, sin, … of some lines, then products of columns with u.
+pub(super) struct Design {
     lines: Vec<LineOf>,
     carriers: Carriers,
+    /// Half the work, where the lines are steady.
+    folded: Option<Folded>,
     /// Columns that are multiplied by u, each to make one more; those made before may be among them.
     sloped: Vec<usize>,
 }
 
-impl Job {
-    /// For the coefficients of `lines`, polynomials of `degree` in time: all columns times u, then all of them times u², ….
-    pub fn new(range: Range<i64>, lines: &[LineOf], degree: usize, groups: usize) -> Self {
+impl Design {
+    /// The coefficients of `lines` are polynomials of `degree` in time: all columns times u, then all of them times u², ….
+    pub fn polynomial(lines: &[LineOf], degree: usize) -> Arc<Self> {
         let width = 1 + lines.iter().map(LineOf::width).sum::<usize>();
-        Self::sloped(range, lines, (0..degree * width).collect(), groups)
+        Self::sloped(lines, (0..degree * width).collect())
     }
 
-    /// For the coefficients of `lines`; those of the columns `sloped` are straight lines in time.
-    pub fn sloped(range: Range<i64>, lines: &[LineOf], sloped: Vec<usize>, groups: usize) -> Self {
-        let carriers = Carriers::new(lines);
-        let length = (range.end - range.start) as f64;
-        let normal = Normal::new(carriers.width() + 1 + sloped.len(), groups);
-        let (origin, scale) = (range.start as f64 + (length - 1.0) / 2.0, (length / 2.0).max(1.0));
-        Self { range, origin, scale, normal, lines: lines.to_vec(), carriers, sloped }
+    /// The coefficients of the columns `sloped` are straight lines in time.
+    pub fn sloped(lines: &[LineOf], sloped: Vec<usize>) -> Arc<Self> {
+        let (carriers, folded) = (Carriers::new(lines), Folded::new(lines, &sloped));
+        Arc::new(Self { lines: lines.to_vec(), carriers, folded, sloped })
     }
 
     /// Columns that are not multiplied.
-    pub fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.carriers.width() + 1
     }
 
     /// All columns.
     fn all(&self) -> usize {
         self.width() + self.sloped.len()
+    }
+}
+
+/// A stretch whose sums are wanted, with u = (n − origin) / scale.
+pub(super) struct Job {
+    pub range: Range<i64>,
+    pub origin: f64,
+    pub scale: f64,
+    pub normal: Normal,
+    /// Those of the design, turned.
+    lines: Vec<LineOf>,
+    design: Arc<Design>,
+}
+
+impl Job {
+    pub fn new(range: Range<i64>, design: &Arc<Design>, groups: usize) -> Self {
+        let length = (range.end - range.start) as f64;
+        let normal = Normal::new(design.all(), groups);
+        let (origin, scale) = (range.start as f64 + (length - 1.0) / 2.0, (length / 2.0).max(1.0));
+        Self { range, origin, scale, normal, lines: design.lines.clone(), design: Arc::clone(design) }
+    }
+
+    /// Columns that are not multiplied.
+    pub fn width(&self) -> usize {
+        self.design.width()
     }
 
     /// The highest harmonic of its lines.
@@ -71,7 +92,7 @@ impl Job {
             ahead.extend(line.harmonics.iter().flat_map(|&k| [k as f64 * angle, 0.0]));
             *line = LineOf { harmonics: std::mem::take(&mut line.harmonics), ..other.clone() };
         }
-        for &column in &self.sloped {
+        for &column in &self.design.sloped {
             ahead.push(ahead[column]);
         }
         let pairs: Vec<(usize, f64)> = ahead.into_iter().enumerate().filter(|(_, angle)| *angle != 0.0).collect();
@@ -81,24 +102,27 @@ impl Job {
     }
 }
 
-/// How the columns of a job are made.
-#[derive(Clone, Copy)]
-struct Shape<'a> {
-    carriers: &'a Carriers,
-    sloped: &'a [usize],
-    origin: f64,
-    scale: f64,
+/// What a worker makes the columns of a design with.
+struct Maker {
+    design: Arc<Design>,
+    carriers: Carriers,
+    folded: Option<Folded>,
 }
 
-impl Shape<'_> {
-    fn fill(&self, carriers: &mut Carriers, first: i64, n: usize, columns: &mut [Column]) {
-        let width = 1 + carriers.width();
+impl Maker {
+    fn new(design: &Arc<Design>) -> Self {
+        Self { design: Arc::clone(design), carriers: design.carriers.clone(), folded: design.folded.clone() }
+    }
+
+    /// All columns of `n` samples from `first` on.
+    fn fill(&mut self, first: i64, n: usize, u: impl Fn(i64) -> f64, columns: &mut [Column]) {
+        let width = self.design.width();
         columns[0][..n].fill(1.0);
-        carriers.fill(first, n, &mut columns[1..width]);
-        for (made, &column) in self.sloped.iter().enumerate() {
+        self.carriers.fill(first, n, &mut columns[1..width]);
+        for (made, &column) in self.design.sloped.iter().enumerate() {
             let (before, own) = columns.split_at_mut(width + made);
             for (j, (v, b)) in own[0][..n].iter_mut().zip(&before[column]).enumerate() {
-                *v = b * (((first + j as i64) as f64 - self.origin) / self.scale);
+                *v = b * u(first + j as i64);
             }
         }
     }
@@ -114,12 +138,12 @@ pub(super) fn run(
     threads: usize,
     look: &mut dyn FnMut(&Block),
 ) -> Result<()> {
-    let width = jobs.iter().map(|j| j.all()).max().unwrap_or(0);
+    let width = jobs.iter().map(|j| j.design.all()).max().unwrap_or(0);
     let batch = || (0..BATCH).map(|_| Block::for_stream(stream.info())).collect::<Vec<Block>>();
     // once a batch was taken in, the one before is free; as many again may wait in the queue
     let mut batches: [Arc<Vec<Block>>; WAITING + 2] = std::array::from_fn(|_| Arc::new(batch()));
     stream.rewind()?;
-    std::thread::scope(|scope| {
+    std::thread::scope(|scope| -> Result<()> {
         let mut queues: Vec<SyncSender<Arc<Vec<Block>>>> = Vec::new();
         for shares in deal(jobs, threads.max(1)) {
             let (to, queue) = sync_channel(WAITING);
@@ -145,20 +169,42 @@ pub(super) fn run(
             batches.rotate_left(1);
         }
         Ok(())
-    })
+    })?;
+    for job in jobs.iter_mut().filter(|job| job.design.folded.is_some()) {
+        let length = (job.range.end - job.range.start).max(0).unsigned_abs();
+        if job.normal.len() != length {
+            return Err(Error::data(format!(
+                "samples {}…{} were there before; now there are {} of them",
+                job.range.start,
+                job.range.end - 1,
+                job.normal.len()
+            )));
+        }
+        let gram = gram_of(&job.design.lines, &job.design.sloped, job.range.start, length, job.scale);
+        job.normal.set_gram(&gram);
+    }
+    Ok(())
 }
 
 /// What each of `n` workers adds up.
 fn deal<'a>(jobs: &'a mut [&mut Job], n: usize) -> Vec<Vec<Share<'a>>> {
     let mut all: Vec<Vec<Share<'a>>> = (0..n).map(|_| Vec::new()).collect();
     for job in jobs {
-        let Job { range, normal, carriers, sloped, origin, scale, .. } = &mut **job;
-        let shape = Shape { carriers, sloped, origin: *origin, scale: *scale };
+        let Job { range, normal, design, origin, scale, .. } = &mut **job;
         let (count, gram, groups) = normal.parts();
-        let own = || Share { shape, range: range.clone(), count: None, gram: Vec::new(), groups: Vec::new() };
+        let own = || Share {
+            design,
+            origin: *origin,
+            scale: *scale,
+            range: range.clone(),
+            count: None,
+            gram: Vec::new(),
+            groups: Vec::new(),
+        };
         let mut own: Vec<Share<'a>> = (0..n).map(|_| own()).collect();
         own[0].count = Some(count);
-        // the later a part of CᵀC the longer it is: dealt out to and fro
+        // CᵀC of steady lines is known beforehand; else, the later a part of it the longer it is: dealt out to and fro
+        let gram = if design.folded.is_some() { &mut [] } else { gram };
         for (i, (part, sums)) in gram.iter_mut().enumerate().rev().enumerate() {
             let turn = i % (2 * n);
             own[turn.min(2 * n - 1 - turn)].gram.push((part, sums));
@@ -173,7 +219,9 @@ fn deal<'a>(jobs: &'a mut [&mut Job], n: usize) -> Vec<Vec<Share<'a>>> {
 
 /// What one worker adds to one job.
 struct Share<'a> {
-    shape: Shape<'a>,
+    design: &'a Arc<Design>,
+    origin: f64,
+    scale: f64,
     range: Range<i64>,
     /// Samples of the job, with one of the workers.
     count: Option<&'a mut u64>,
@@ -183,13 +231,14 @@ struct Share<'a> {
 
 struct Worker<'a> {
     shares: Vec<Share<'a>>,
+    maker: Option<Maker>,
     columns: Vec<Column>,
     packed: Vec<Lanes>,
 }
 
 impl<'a> Worker<'a> {
     fn new(width: usize, shares: Vec<Share<'a>>) -> Self {
-        Self { shares, columns: vec![[0.0; TILE]; width], packed: vec![[0.0; LANES]; TILE] }
+        Self { shares, maker: None, columns: vec![[0.0; TILE]; width], packed: vec![[0.0; LANES]; TILE] }
     }
 
     fn work(mut self, queue: &Receiver<Arc<Vec<Block>>>) {
@@ -199,9 +248,9 @@ impl<'a> Worker<'a> {
                 while self.shares.get(from).is_some_and(|s| s.range.end <= block.first()) {
                     from += 1;
                 }
-                let Self { shares, columns, packed } = &mut self;
+                let Self { shares, maker, columns, packed } = &mut self;
                 for share in shares[from..].iter_mut().take_while(|s| s.range.start < block.end()) {
-                    share.add(block, columns, packed);
+                    share.add(block, maker, columns, packed);
                 }
             }
         }
@@ -209,23 +258,42 @@ impl<'a> Worker<'a> {
 }
 
 impl Share<'_> {
-    fn add(&mut self, block: &Block, columns: &mut [Column], packed: &mut [Lanes]) {
+    fn add(&mut self, block: &Block, maker: &mut Option<Maker>, columns: &mut [Column], packed: &mut [Lanes]) {
         let range = self.range.start.max(block.first())..self.range.end.min(block.end());
         if let Some(count) = &mut self.count {
             **count += (range.end - range.start).max(0) as u64;
         }
-        let mut carriers = self.shape.carriers.clone();
-        let columns = &mut columns[..1 + carriers.width() + self.shape.sloped.len()];
-        for at in range.clone().step_by(TILE) {
-            let n = ((range.end - at) as usize).min(TILE);
-            self.shape.fill(&mut carriers, at, n, columns);
+        let maker = match maker {
+            Some(maker) if Arc::ptr_eq(&maker.design, self.design) => maker,
+            other => other.insert(Maker::new(self.design)),
+        };
+        let columns = &mut columns[..self.design.all()];
+        let mut at = range.start;
+        while at < range.end {
+            let place = (at - block.first()) as usize;
+            // tiles begin with the block
+            let rest = FOLDED - place % FOLDED;
+            if let Some(folded) = maker.folded.as_mut().filter(|_| rest == FOLDED && at + FOLDED as i64 <= range.end) {
+                folded.at(at, self.origin, self.scale);
+                for (group, right, squares) in &mut self.groups {
+                    let x = &block.group(*group)[place..place + FOLDED];
+                    folded.add(x, right);
+                    add_squares(x, squares);
+                }
+                at += FOLDED as i64;
+                continue;
+            }
+            let n = ((range.end - at) as usize).min(rest).min(TILE);
+            maker.fill(at, n, |sample| (sample as f64 - self.origin) / self.scale, columns);
             for (part, sums) in &mut self.gram {
                 add_columns(columns, *part, n, packed, sums);
             }
-            let place = (at - block.first()) as usize;
             for (group, right, squares) in &mut self.groups {
-                add_group(columns, &block.group(*group)[place..place + n], right, squares);
+                let x = &block.group(*group)[place..place + n];
+                accumulate(columns, x, right);
+                add_squares(x, squares);
             }
+            at += n as i64;
         }
     }
 }

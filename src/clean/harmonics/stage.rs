@@ -1,6 +1,7 @@
 //! The Stage: takes the artefact away, sample by sample, without looking ahead.
 
 use super::model::{Blend, Learnt, Piece};
+use crate::dsp::folded::{FOLDED, Folded};
 use crate::dsp::normal::{Carriers, Column, TILE, evaluate};
 use crate::flow::Stage;
 use crate::signal::{Block, LANES, Lanes, StreamInfo};
@@ -10,18 +11,50 @@ use std::ops::Range;
 struct Part {
     on: Range<i64>,
     carriers: Carriers,
+    /// Half the work, where the lines are steady.
+    folded: Option<Folded>,
     pieces: Vec<Piece>,
     /// By knot, group and column.
     knots: Vec<Vec<Vec<Lanes>>>,
 }
 
+impl Part {
+    /// Goes to the tile that holds the `n` samples from `at` on, or as many of them as fit in; their places there.
+    fn tile(&mut self, at: i64, n: usize, columns: &mut [Column]) -> Range<usize> {
+        match &mut self.folded {
+            Some(folded) => {
+                let tile = at.div_euclid(FOLDED as i64) * FOLDED as i64;
+                folded.at(tile, 0.0, 1.0);
+                let from = (at - tile) as usize;
+                from..(from + n).min(FOLDED)
+            }
+            None => {
+                let n = n.min(TILE);
+                self.carriers.fill(at, n, columns);
+                0..n
+            }
+        }
+    }
+
+    /// The artefact of eight channels at these places of the tile.
+    fn artefact(&mut self, knot: usize, group: usize, places: Range<usize>, columns: &[Column], out: &mut Tile) {
+        let coefficients = &self.knots[knot][group];
+        match &mut self.folded {
+            Some(folded) => folded.evaluate(coefficients, places.start, places.end, out),
+            None => evaluate(&columns[..self.carriers.width()], 0, coefficients, &mut out[places]),
+        }
+    }
+}
+
+type Tile = [Lanes; FOLDED];
+
 /// Subtracts.
 pub(super) struct Subtract {
     parts: Vec<Part>,
     columns: Vec<Column>,
-    later: [Lanes; TILE],
-    sooner: [Lanes; TILE],
-    shares: [f64; TILE],
+    later: Tile,
+    sooner: Tile,
+    shares: [f64; FOLDED],
     /// Segment and sample that follow the last block.
     end: (u32, i64),
     output: StreamInfo,
@@ -48,16 +81,16 @@ impl Subtract {
                 let fits = |p: &&Piece| p.to > p.from && p.after < n_knots && p.before.is_none_or(|b| b < n_knots);
                 let pieces: Vec<Piece> = part.pieces.iter().filter(fits).cloned().collect();
                 let on = pieces.first().map_or(0, |p| p.from)..pieces.last().map_or(0, |p| p.to);
-                Part { on, carriers, pieces, knots }
+                Part { on, carriers, folded: Folded::new(&part.lines, &[]), pieces, knots }
             })
             .collect();
         let width = parts.iter().map(|p| p.carriers.width()).max().unwrap_or(0);
         Self {
             parts,
             columns: vec![[0.0; TILE]; width],
-            later: [[0.0; LANES]; TILE],
-            sooner: [[0.0; LANES]; TILE],
-            shares: [0.0; TILE],
+            later: [[0.0; LANES]; FOLDED],
+            sooner: [[0.0; LANES]; FOLDED],
+            shares: [0.0; FOLDED],
             end: (0, 0),
             output: input.clone(),
         }
@@ -80,30 +113,30 @@ impl Stage for Subtract {
         let from = self.parts.partition_point(|p| p.on.end <= first);
         for part in self.parts[from..].iter_mut().take_while(|p| p.on.start < end) {
             let from = part.pieces.partition_point(|p| p.to <= first);
-            for piece in part.pieces[from..].iter().take_while(|p| p.from < end) {
+            for i in from..part.pieces.len() {
+                let piece = part.pieces[i];
                 let mut at = piece.from.max(first);
                 let stop = piece.to.min(end);
                 while at < stop {
-                    let n = ((stop - at) as usize).min(TILE);
-                    part.carriers.fill(at, n, &mut self.columns);
-                    let columns = &self.columns[..part.carriers.width()];
-                    self.shares[..n].iter_mut().enumerate().for_each(|(i, s)| *s = piece.share(at + i as i64));
+                    let places = part.tile(at, (stop - at) as usize, &mut self.columns);
+                    let n = places.len();
+                    let shares = &mut self.shares[..n];
+                    shares.iter_mut().enumerate().for_each(|(i, s)| *s = piece.share(at + i as i64));
                     let place = (at - first) as usize;
                     for g in 0..out.groups() {
-                        let x = &mut out.group_mut(g)[place..place + n];
-                        let later = &mut self.later[..n];
-                        evaluate(columns, &part.knots[piece.after][g], later);
+                        part.artefact(piece.after, g, places.clone(), &self.columns, &mut self.later);
+                        let later = &mut self.later[places.clone()];
                         if let Some(before) = piece.before {
-                            let sooner = &mut self.sooner[..n];
-                            evaluate(columns, &part.knots[before][g], sooner);
-                            for ((a, b), s) in later.iter_mut().zip(sooner).zip(&self.shares) {
+                            part.artefact(before, g, places.clone(), &self.columns, &mut self.sooner);
+                            for ((a, b), s) in later.iter_mut().zip(&self.sooner[places.clone()]).zip(&*shares) {
                                 a.iter_mut().zip(b).for_each(|(a, b)| *a = *b + s * (*a - *b));
                             }
                         } else if !matches!(piece.blend, Blend::Flat) {
-                            for (a, s) in later.iter_mut().zip(&self.shares) {
+                            for (a, s) in later.iter_mut().zip(&*shares) {
                                 a.iter_mut().for_each(|a| *a *= s);
                             }
                         }
+                        let x = &mut out.group_mut(g)[place..place + n];
                         for (x, a) in x.iter_mut().zip(later) {
                             x.iter_mut().zip(a).for_each(|(x, a)| *x -= *a);
                         }

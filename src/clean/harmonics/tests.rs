@@ -363,7 +363,7 @@ fn the_subtraction_is_numpys_lstsq() {
     let cycles = golden["cycles"].as_f64().unwrap();
     let lines = [LineOf { cycles, chirp: 0.0, origin: 0.0, harmonics: (1..=20).collect() }];
     let all = 0..n as i64;
-    let mut jobs = [pass::Job::new(all.clone(), &lines, 0, 1)];
+    let mut jobs = [pass::Job::new(all.clone(), &pass::Design::polynomial(&lines, 0), 1)];
     pass::run(&mut rows, &mut jobs.each_mut(), 1, &mut |_| {}).unwrap();
     let found = Solver::new(jobs[0].normal.gram()).unwrap().solve(&jobs[0].normal.right(0));
     let piece = model::Piece { from: all.start, to: all.end, before: None, after: 0, blend: model::Blend::Flat };
