@@ -6,18 +6,22 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use tempfile::NamedTempFile;
 
-/// Pieces that may wait.
-const WAITING: usize = 32;
+/// Pieces that are handed over at once: to wake a thread costs as much as a piece.
+const PIECES: usize = 16;
+/// Handfuls that may wait.
+const WAITING: usize = 2;
 
 /// A file that is written behind its maker's back.
 #[derive(Debug)]
 pub(super) struct Behind {
-    to: Option<SyncSender<Piece>>,
+    to: Option<SyncSender<Vec<Piece>>>,
+    pieces: Vec<Piece>,
     back: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
 /// Samples as they are stored, the channels in parts, each of them sample by sample.
+#[derive(Debug)]
 struct Piece {
     samples: usize,
     parts: Vec<Vec<u8>>,
@@ -33,15 +37,21 @@ impl Behind {
         let (give_back, back) = channel();
         let sink = Sink::new(file)?;
         let thread = std::thread::spawn(move || write_all(sink, &pieces, &give_back));
-        Ok(Self { to: Some(to), back, thread: Some(thread) })
+        Ok(Self { to: Some(to), pieces: Vec::with_capacity(PIECES), back, thread: Some(thread) })
     }
 
     /// Hands over so many samples, the channels in parts.
     pub fn write(&mut self, samples: usize, parts: Vec<Vec<u8>>) -> Result<()> {
-        match self.to.as_ref().map(|to| to.send(Piece { samples, parts })) {
+        self.pieces.push(Piece { samples, parts });
+        if self.pieces.len() < PIECES { Ok(()) } else { self.send() }
+    }
+
+    fn send(&mut self) -> Result<()> {
+        let pieces = std::mem::replace(&mut self.pieces, Vec::with_capacity(PIECES));
+        match self.to.as_ref().map(|to| to.send(pieces)) {
             Some(Ok(())) => Ok(()),
             // the thread has stopped: it says why
-            _ => self.finish(),
+            _ => self.stop(),
         }
     }
 
@@ -52,6 +62,11 @@ impl Behind {
 
     /// Waits until everything is written.
     pub fn finish(&mut self) -> Result<()> {
+        self.send()?;
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<()> {
         self.to = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(written)) => written,
@@ -69,8 +84,8 @@ impl Drop for Behind {
     }
 }
 
-fn write_all(mut sink: Sink, pieces: &Receiver<Piece>, back: &Sender<Vec<u8>>) -> Result<()> {
-    for Piece { samples, parts } in pieces {
+fn write_all(mut sink: Sink, pieces: &Receiver<Vec<Piece>>, back: &Sender<Vec<u8>>) -> Result<()> {
+    for Piece { samples, parts } in pieces.iter().flatten() {
         for i in 0..samples {
             for part in &parts {
                 let width = part.len() / samples;

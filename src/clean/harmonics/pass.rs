@@ -13,9 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const AT_LIMIT: f64 = 1e-9;
 
 /// Blocks that a worker takes at once: each time it must be woken costs as much as a block.
-const BATCH: usize = 4;
+const BATCH: usize = 16;
 /// Batches that may wait for a worker.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 
 /// Columns 1, cos, sin, … of some lines, then products of columns with u.
 pub(super) struct Design {
