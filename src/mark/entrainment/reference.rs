@@ -130,7 +130,8 @@ mod tests {
         ];
         let segment = |first, length| Segment { first: Tick(first), length, start_s: first as f64 / 1e3 };
         let segments = vec![segment(0, 7000), segment(7000, 3000), segment(10_000, 1000)];
-        let reference = Reference::new(clock, Arc::new(Stimulation { episodes, ..Stimulation::default() }), segments.into());
+        let reference =
+            Reference::new(clock, Arc::new(Stimulation { episodes, ..Stimulation::default() }), segments.into());
         let hz: Vec<(f64, usize)> = reference.kinds.iter().map(|k| (k.frequency_hz, k.episodes)).collect();
         assert!((hz[0].0 - 10.0005).abs() < 1e-9 && hz[0].1 == 2 && hz[1] == (6.0, 1), "{hz:?}");
         // on a clock of half the rate: sample k lies at 2 k
