@@ -7,19 +7,8 @@
 # A mutant counts as caught only when its test passes before the change, the changed tree compiles, and the test then fails.
 # A mutant that changes nothing is an error: the line it was written for has moved.
 #
-# What it last printed, in short (all caught):
-#
-#   1 cuts                 a stage remembers the last block         clean::reference::tests::cuts_do_not_matter
-#   1 cuts                 a causal filter starts anew per block    law_1_cuts_do_not_matter
-#   2 source time          a filter's delay leaks into epochs       law_2_time_is_source_time
-#   3 push is quiet        a formatted string per block             law_3_zero_phase_and_odd_sizes
-#   4 a gap is a fact      segments are joined silently             law_4_a_gap_is_a_fact
-#   5 batch is live        a pulse that is told late is ignored     law_5_batch_is_live
-#   6 threads              the fronts meet in another order         law_6_threads_do_not_matter
-#   7 nothing disappears   a window that cannot be cut has no row   law_7_nothing_disappears
-#   7 nothing disappears   a NaN passes the rejection               clean::reject::tests::only_channels_that_enter_…
-#   8 noise                a peak without its p                     law_8_a_number_comes_with_its_noise
-#   rooms                  unit learns of signals                   imports_point_one_way
+# What it last printed: "55 mutants: 55 caught, 0 not", in half an hour beside other builds. Do not run it twice at once: they would share
+# one target folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
