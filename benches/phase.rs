@@ -4,9 +4,9 @@
 //! the phase that of recipe `phase`, for all channels. CPU time of the thread that pushes: of every block after the first second of
 //! five passes, and of the fastest of the five (what remains is the work, not what else the machine did to the caches).
 //!
-//! Last measured while builds kept both cores busy, median and 99.9th percentile in µs of every block / of the fastest of five:
-//! harmonics and 64 phases 34, 117 / 34, 36; kalman and 64 phases 38, 112 / 38, 40; kalman and one Laplacian 8, 44 / 8, 8. The
-//! cleaning alone: harmonics 2, kalman 7. With the quality check and triggers 38, 156 / 37, 46.
+//! Last measured with nothing else running, median and 99.9th percentile in µs of every block / of the fastest of five:
+//! harmonics and 64 phases 22, 87 / 21, 24; kalman and 64 phases 26, 84 / 25, 26; kalman and one Laplacian 8, 37 / 8, 8. With the
+//! quality check and triggers 24, 69 / 24, 30.
 
 use std::f64::consts::TAU;
 use std::hint::black_box;
