@@ -115,7 +115,8 @@ pub(super) fn other_lines(recipe: &Recipe, models: &Models) -> Option<Warning> {
         (0..recipe.stream.len()).find_map(|place| model_of(&recipe.stream, place, models).and_then(stimulation))?;
     let hz: Vec<String> = found.others_hz.iter().map(|hz| format!("{hz:.2}")).collect();
     let message = format!(
-        "lines nearly as strong as the stimulation stand at {} Hz, and are not cleaned: if a second stimulator was on, tell both          frequencies (stimulation.frequency_hz and stimulation.also_hz)",
+        "lines nearly as strong as the stimulation stand at {} Hz, and are not cleaned: if a second stimulator was on, tell both \
+         frequencies (stimulation.frequency_hz and stimulation.also_hz)",
         hz.join(", ")
     );
     (!hz.is_empty()).then(|| Warning::new("W_OTHER_LINES", message))
