@@ -12,8 +12,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 /// At the limit of a number type: within this share of its range.
 const AT_LIMIT: f64 = 1e-9;
 
-/// Blocks that a worker takes at once: each time it must be woken costs as much as a block.
-const BATCH: usize = 16;
+/// Blocks that a worker takes at once: each time it must be woken costs as much as a block, but more of them than a cache holds (64
+/// channels: 1 MB) have left it before they are added up.
+const BATCH: usize = 4;
 /// Batches that may wait for a worker.
 const WAITING: usize = 1;
 
