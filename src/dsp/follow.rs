@@ -191,7 +191,8 @@ impl Grid<'_> {
         runs.into_iter().filter(|run| run.len() >= 2).map(|run| self.stretch(run)).collect()
     }
 
-    fn stretch(&self, run: Range<usize>) -> Stretch {
+    /// The stretch of the cells `run`, which must not be empty.
+    pub fn stretch(&self, run: Range<usize>) -> Stretch {
         let size = |i: usize| self.cells[i].norm();
         let top = run.clone().map(size).fold(0.0, f64::max);
         let mut high: Vec<f64> = run.clone().map(size).filter(|a| *a >= 0.9 * top).collect();

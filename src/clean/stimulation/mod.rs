@@ -17,7 +17,8 @@
 //! does not fall clearly below what the plateau itself comes down to is no ramp.
 //!
 //! A step of the phase that stands eight times above its own scatter, while the envelope stays, is a lost or doubled sample, or a
-//! stimulator that restarted: the episode is split there. Two stimulators beat; their frequencies must be told (`also_hz`) where
+//! stimulator that restarted: the episode is split there. So it is where the envelope steps from one steady level to another by at least
+//! 3 %: the current was turned up or down, and each level is an episode of its own. Two stimulators beat; their frequencies must be told (`also_hz`) where
 //! they are about equally strong: then neither the beat's nodes nor its phase split an episode.
 
 mod edges;
@@ -55,6 +56,8 @@ const ROUNDED: f64 = 0.2;
 /// its cells; a flank that stays above this share of it is no ramp.
 const SWINGS: f64 = 0.05;
 const FALLS: f64 = 0.9;
+/// A ramp's foot lies at most this share of its length outside of what is seen.
+const AFAR: f64 = 0.25;
 /// Shortest pause that ends an episode, s.
 const PAUSE_S: f64 = 0.25;
 /// A step of the phase: times its scatter, and at least this, radians.
@@ -62,6 +65,9 @@ const STEP: f64 = 8.0;
 const LEAST_STEP: f64 = 2e-3;
 /// Cells on either side of a step.
 const SIDE: usize = 4;
+/// A step of the envelope: at least this share of the larger level; the levels beside it move by at most this share of it.
+const LEAST_CHANGE: f64 = 0.03;
+const STEADY: f64 = 0.2;
 
 /// How stimulation is looked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -97,10 +103,12 @@ pub fn find(stream: &mut dyn Replay, wanted: &Find) -> Result<Stimulation> {
         if !found.is_empty() {
             let known: Vec<f64> =
                 [carrier.cycles].into_iter().chain(wanted.also_hz.iter().map(|hz| fold(*hz, rate))).collect();
-            return Ok(Stimulation {
-                episodes: edges::settle(stream, carrier.channel, found)?,
-                others_hz: look.others(&known).into_iter().map(|cycles| cycles * rate).collect(),
-            });
+            let others_hz: Vec<f64> = look.others(&known).into_iter().map(|cycles| cycles * rate).collect();
+            let episodes = edges::settle(stream, carrier.channel, found)?;
+            if let Some(wrong) = disordered(&episodes) {
+                return Err(swinging(wrong, carrier.cycles * rate, rate, &others_hz));
+            }
+            return Ok(Stimulation { episodes, others_hz });
         }
         let hz = wanted.frequency_hz.unwrap_or(carrier.cycles * rate);
         looked.push(format!("{} Hz in {}", (hz * 1e3).round() / 1e3, stream.info().channels[carrier.channel].name));
@@ -112,6 +120,29 @@ pub fn find(stream: &mut dyn Replay, wanted: &Find) -> Result<Stimulation> {
     Err(Error::data(format!("no stimulation was found: {tried}")).with_hint(
         "where you know the frequency tell it: --frequency, or stimulation.frequency_hz (and also_hz, for two stimulators); a line at the mains' frequency is taken for stimulation only where it is told",
     ))
+}
+
+/// The first episode that has no plateau between its ramps, or runs into the one before.
+fn disordered(episodes: &[Episode]) -> Option<&Episode> {
+    let whole =
+        |e: &Episode| e.on.start <= e.plateau.start && e.plateau.start <= e.plateau.end && e.plateau.end <= e.on.end;
+    let into = episodes.windows(2).find(|e| e[1].on.start < e[0].on.end).map(|e| &e[1]);
+    episodes.iter().find(|e| !whole(e)).or(into)
+}
+
+fn swinging(episode: &Episode, hz: f64, rate: f64, others_hz: &[f64]) -> Error {
+    let others: Vec<String> = others_hz.iter().map(|hz| format!("{hz:.2}")).collect();
+    let beside =
+        if others.is_empty() { String::new() } else { format!("; lines stand at {} Hz too", others.join(", ")) };
+    Error::data(format!(
+        "the envelope of {hz:.3} Hz in {} has no plateau: it rises and falls all the time around {:.1} s{beside}",
+        episode.channel,
+        episode.on.start as f64 / rate
+    ))
+    .with_hint(
+        "two stimulators that beat must both be told (stimulation.frequency_hz and stimulation.also_hz); a current that was \
+         changed all the time has no steady artefact to fit: try --method sass with data without stimulation",
+    )
 }
 
 /// The segments in the stream's own samples.
@@ -198,11 +229,62 @@ fn follow(stream: &mut dyn Replay, carrier: &Carrier, wanted: &Find) -> Result<V
         stretch.level > 0.0 && stretch.level >= least && (!single || steady())
     };
     let channel = &stream.info().channels[carrier.channel].name;
-    let found = runs.iter().filter(keeps).map(|(segment, stretch, _)| {
-        let draft = draft(&grid(*segment), stretch, &segments[*segment], single.then_some(background));
-        Draft { segment: *segment, channel: channel.clone(), ..draft }
+    let found = runs.iter().filter(keeps).map(|(segment, stretch, run)| {
+        let (grid, bounds) = (grid(*segment), &segments[*segment]);
+        let steps = if single { steps(grid.cells, run, CLEAR * background) } else { Vec::new() };
+        let whole = if steps.is_empty() {
+            draft(&grid, stretch, bounds, single.then_some(background))
+        } else {
+            stepped(&grid, run, bounds, background, &steps)
+        };
+        Draft { segment: *segment, channel: channel.clone(), ..whole }
     });
     Ok(found.collect())
+}
+
+/// The cells of a run in which the envelope changes at once from one steady level to another: somebody turned the current up or down. A
+/// ramp changes as much on either side as across, and a beat or a modulation too.
+fn steps(cells: &[Complex], run: &Range<usize>, least: f64) -> Vec<usize> {
+    let size = |i: usize| cells[i].norm();
+    let span = |range: Range<usize>| {
+        range.map(size).fold((f64::INFINITY, 0.0_f64), |(low, high), a| (low.min(a), high.max(a)))
+    };
+    let mut found: Vec<usize> = Vec::new();
+    let mut i = run.start + SIDE;
+    while i + SIDE < run.end {
+        let ((low, high), (lower, higher)) = (span(i - SIDE..i), span(i + 1..i + 1 + SIDE));
+        let (before, after) = ((low + high) / 2.0, (lower + higher) / 2.0);
+        let change = (after - before).abs();
+        let steady = (high - low).max(higher - lower) <= STEADY * change;
+        if steady && change >= least.max(LEAST_CHANGE * before.max(after)) {
+            found.push(i);
+            i += 2 * SIDE;
+        } else {
+            i += 1;
+        }
+    }
+    found
+}
+
+/// The draft of a run with steps: its edges are those of its first and its last level, and every step is a jump.
+fn stepped(grid: &Grid<'_>, run: &Range<usize>, bounds: &Range<i64>, background: f64, steps: &[usize]) -> Draft {
+    let ends = steps.iter().copied().chain([run.end]);
+    let starts = [run.start].into_iter().chain(steps.iter().map(|step| step + 1));
+    let mut levels = starts.zip(ends).map(|(a, b)| draft(grid, &grid.stretch(a..b), bounds, Some(background)));
+    let mut all = levels.next().unwrap_or_else(|| draft(grid, &grid.stretch(run.clone()), bounds, Some(background)));
+    for (level, &step) in levels.zip(steps) {
+        all.jumps.push(around(grid, grid.centre(step), bounds));
+        all.jumps.extend(level.jumps);
+        all.cells.extend(level.cells);
+        all.end = level.end;
+    }
+    all
+}
+
+/// The samples that hold a jump in the cell with this centre.
+fn around(grid: &Grid<'_>, centre: f64, bounds: &Range<i64>) -> Range<i64> {
+    let reach = 1.5 * grid.cell as f64;
+    ((centre - reach).floor() as i64).max(bounds.start)..((centre + reach).ceil() as i64).min(bounds.end)
 }
 
 /// The median step of the envelope from cell to cell, a steady turn left out.
@@ -242,6 +324,14 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
         if !(foot.is_finite() && full.is_finite()) {
             return None;
         }
+        // the foot of a ramp lies where it is first seen, and as far beyond as it is already up there; that of a line through a staircase
+        // lies far away
+        let up = foot < full;
+        let (seen, length) = if up { (run.start, full - foot) } else { (run.end.saturating_sub(1), foot - full) };
+        let outside = if up { grid.sample(seen) as f64 - foot } else { foot - grid.sample(seen + 1) as f64 };
+        if outside > (size(seen) / stretch.level + AFAR) * length {
+            return None;
+        }
         let bend =
             background.map_or(0.0, |b| bend(grid, foot, full, (ON_BACKGROUND * b).max(LEAST_FOOT * stretch.level)));
         let room = ROUNDED * (stretch.plateau.end - stretch.plateau.start) as f64;
@@ -249,7 +339,16 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
         Some((foot - sign * bend, full + sign * bend.min(room)))
     };
     let (first, beyond) = (segment.start as f64, segment.end as f64);
-    let start = match stretch.ramp_up.as_ref().filter(falls).and_then(ramp) {
+    let (up, down) = (
+        stretch.ramp_up.as_ref().filter(falls).and_then(ramp),
+        stretch.ramp_down.as_ref().filter(falls).and_then(ramp),
+    );
+    // straight lines that leave no plateau between them are no ramps
+    let between = |up: Option<(f64, f64)>, down: Option<(f64, f64)>| {
+        up.map_or(f64::NEG_INFINITY, |u| u.1) < down.map_or(f64::INFINITY, |d| d.1)
+    };
+    let (up, down) = if between(up, down) { (up, down) } else { (None, None) };
+    let start = match up {
         Some((foot, full)) => Edge::Known(foot.max(first), full.max(first)),
         None if run.start == 0 && on_to_the_end(0) => Edge::Known(first - 0.5, first - 0.5),
         None => {
@@ -258,7 +357,7 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
         }
     };
     let last = grid.cells.len() - 1;
-    let end = match stretch.ramp_down.as_ref().filter(falls).and_then(ramp) {
+    let end = match down {
         Some((foot, full)) => Edge::Known(foot.min(beyond), full.min(beyond)),
         None if run.end == grid.cells.len() && on_to_the_end(last) => Edge::Known(beyond - 0.5, beyond - 0.5),
         None => {
@@ -269,18 +368,13 @@ fn draft(grid: &Grid<'_>, stretch: &Stretch, segment: &Range<i64>, background: O
     let inside = |i: &usize| grid.sample(*i) >= stretch.plateau.start && grid.sample(i + 1) <= stretch.plateau.end;
     let cells: Vec<(f64, Complex)> = run.filter(inside).map(|i| (grid.centre(i), grid.cells[i])).collect();
     let jumps = if background.is_some() { jumps(&cells, stretch.level) } else { Vec::new() };
-    let span = |i: usize| {
-        let (a, b) = (cells[i].0, cells[i].0);
-        let reach = 1.5 * grid.cell as f64;
-        ((a - reach).floor() as i64).max(segment.start)..((b + reach).ceil() as i64).min(segment.end)
-    };
     Draft {
         segment: 0,
         bounds: segment.clone(),
         cell: grid.cell,
         start,
         end,
-        jumps: jumps.into_iter().map(span).collect(),
+        jumps: jumps.into_iter().map(|i| around(grid, cells[i].0, segment)).collect(),
         cells,
         basis: grid.cycles,
         channel: String::new(),

@@ -266,3 +266,47 @@ fn gaps_end_episodes_and_flat_channels_are_not_followed() {
     let on: Vec<_> = all.iter().map(|e| (e.segment, e.on.clone(), e.channel.as_str())).collect();
     assert_eq!(on, [(0, 4_000..10_050, "E3"), (1, 10_050..30_000, "E3")]);
 }
+
+#[test]
+fn a_current_turned_up_or_down_makes_episodes_and_no_ramp() {
+    let (rate, n) = (1000.0, 120_000);
+    let ramp = |i: usize| ((i as f64 - 20_000.0).min(100_000.0 - i as f64) / 2_000.0).clamp(0.0, 1.0);
+    for levels in [vec![1.0, 1.5], vec![1.0, 1.2], vec![1.0, 0.7], vec![1.0, 0.1], vec![0.6, 0.78, 0.96, 0.5]] {
+        let length = 80_000 / levels.len();
+        let level = |i: usize| levels[(i.saturating_sub(20_000) / length).min(levels.len() - 1)];
+        let x = sum(&brain(n, rate, 5.0, 3), &stimulator(10.00012, rate, |i| level(i) * ramp(i), n));
+        let all = found(rate, x, &Find::default());
+        assert_eq!(all.len(), levels.len(), "{levels:?}: {all:?}");
+        for (k, (e, level)) in all.iter().zip(&levels).enumerate() {
+            assert!((e.amplitude / (1e4 * level) - 1.0).abs() < 2e-3, "{levels:?}: {e:?}");
+            let (from, to) = (20_000 + (k * length) as i64, 20_000 + ((k + 1) * length) as i64);
+            let near = if k == 0 || k + 1 == levels.len() { 60 } else { 2 };
+            assert!((e.on.start - from).abs() < near && (e.on.end - to).abs() < near, "{levels:?}: {e:?}");
+        }
+        assert!((all[0].plateau.start - 22_000).abs() < 60, "{levels:?}: {:?}", all[0]);
+    }
+}
+
+#[test]
+fn modulations_and_ramps_are_no_steps() {
+    let (rate, n) = (1000.0, 120_000);
+    for (hz, depth) in [(0.25, 0.02), (0.1, 0.2), (1.2, 0.1)] {
+        let on = |i: usize| f64::from(u8::from((20_000..100_000).contains(&i)));
+        let share = |i: usize| on(i) * (1.0 + depth * (TAU * hz * i as f64 / rate).sin());
+        let all = found(rate, sum(&brain(n, rate, 5.0, 4), &stimulator(10.00012, rate, share, n)), &Find::default());
+        assert_eq!(all.len(), 1, "{hz} Hz, {depth}: {all:?}");
+    }
+}
+
+#[test]
+fn a_staircase_with_ramps_begins_where_it_begins() {
+    let (rate, n) = (500.0, 60_000);
+    let share = |i: usize| {
+        let t = i as f64 / rate;
+        let rise = |from: f64| (t - from).clamp(0.0, 1.0);
+        (rise(20.0) * 0.6 + rise(45.0) * 0.18 + rise(70.0) * 0.18) * (96.0 - t).clamp(0.0, 1.0)
+    };
+    let all = found(rate, sum(&brain(n, rate, 5.0, 5), &stimulator(10.001, rate, share, n)), &Find::default());
+    let (first, last) = (&all[0], &all[all.len() - 1]);
+    assert!((first.on.start - 10_000).abs() < 1500 && (last.on.end - 48_000).abs() < 100, "{all:?}");
+}
