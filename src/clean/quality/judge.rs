@@ -115,6 +115,9 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
     let amplitude = tally.before[0].sqrt();
     let run_s = tally.clip.longest(amplitude, tally.cycles) as f64 / tally.rate;
 
+    let step_uv = tally.clip.step_size();
+    let floor_uv = floor(on, free, tests, step_uv);
+
     let mut unusable: Vec<String> = Vec::new();
     let mut doubtful: Vec<&str> = Vec::new();
     let mut doubt = |when: bool, why: &'static str| {
@@ -142,6 +145,9 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
     doubt(lopsided(|i| i.1), "amplitude_modulation");
     doubt(lopsided(|i| i.2), "phase_modulation");
     doubt(near().any(shrunk), "brain_loss");
+    // a change that chance explains only because little could have been seen
+    let changed = harmonics.iter().chain(sides).any(|c| c.db > CHANGE_DB);
+    doubt(changed && floor_uv > amplitude, "artefact_below_floor");
     doubt(on.windows < ENOUGH || free.is_some_and(|f| f.windows < ENOUGH), "too_short");
     doubt(free.is_none(), "no_stimulation_free_data");
     let silent = |b: &Bands| b.windows > 0 && b.bands[0].power.is_nan();
@@ -160,7 +166,6 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
         .map(|i| i.0)
         .filter(|v| v.is_finite())
         .fold(f64::NAN, |worst: f64, v| if v.abs() > worst.abs() || worst.is_nan() { v } else { worst });
-    let step_uv = tally.clip.step_size();
     Judged {
         verdict,
         reason,
@@ -170,7 +175,7 @@ pub(super) fn judge(tally: &Tally, free: Option<&Bands>, refused: Option<&str>) 
         sideband_db: largest(sides.iter().map(|c| c.db)),
         impropriety_db,
         clipped_fraction: if tally.clip.samples > 0 { clipped_fraction } else { f64::NAN },
-        floor_uv: floor(on, free, tests, step_uv),
+        floor_uv,
         score: 0.0 - p.log10(),
         p,
         breathing_db: changes[BREATHING.start].db,
