@@ -236,9 +236,10 @@ impl Common {
         let mut tables = vec!["trials", "channels"];
         tables.extend(recipe.marker.iter().flat_map(|m| m.config().tables()).map(|t| t.name));
         tables.extend(recipe.stream.iter().flat_map(|s| s.config().tables()).map(|t| t.name));
-        let models = self.models.as_deref().map(run::read_models).transpose()?.unwrap_or_default();
+        let saved = self.models.as_deref().map(run::read_models).transpose()?.unwrap_or_default();
         let work = |path: &Path, options: &Options<'_>| {
-            let (models, quiet) = (models.clone(), self.quiet_recording.clone());
+            saved.check(path)?;
+            let (models, quiet) = (saved.models.clone(), self.quiet_recording.clone());
             run::analyse(path, &recipe, &Options { models, quiet, ..options.clone() })
         };
         self.place.run(&work, &recipe.to_toml(), &tables, cleaned, talk, command)

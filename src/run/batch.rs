@@ -397,7 +397,7 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn hash_input(path: &Path) -> Result<(u64, String)> {
+pub(super) fn hash_input(path: &Path) -> Result<(u64, String)> {
     let (mut hasher, mut bytes) = (Xxh3::new(), 0);
     let mut buffer = vec![0; 1 << 18];
     for path in input_files(path) {
