@@ -7,7 +7,7 @@ use super::recording::{Options, Session, interrupted};
 use super::slots::Slots;
 use crate::flow::{BuildContext, Model, Problems, Replay, Source};
 use crate::recipe::Recipe;
-use crate::signal::{Block, Event, EventName, Free, Segment, Stimulation, StreamInfo};
+use crate::signal::{Block, ChannelKind, Event, EventName, Free, Segment, Stimulation, StreamInfo};
 use crate::unit::Tick;
 use crate::{Error, ErrorKind, Result, Warning};
 
@@ -120,6 +120,19 @@ pub(super) fn other_lines(recipe: &Recipe, models: &Models) -> Option<Warning> {
         hz.join(", ")
     );
     (!hz.is_empty()).then(|| Warning::new("W_OTHER_LINES", message))
+}
+
+/// Channels that a Fit refused to clean, and why.
+pub(super) fn refused(models: &[Model]) -> Vec<(String, String)> {
+    let all = models.iter().filter_map(|m| m.values.get("refused")?.as_object()).flatten();
+    all.filter_map(|(name, why)| Some((name.clone(), why.as_str()?.to_owned()))).collect()
+}
+
+/// Those of the input's channels that a Fit refused, unless that is every EEG channel: then nothing would be left to be shown.
+pub(super) fn left_out(models: &[Model], input: &Input) -> Vec<String> {
+    let names: Vec<String> = refused(models).into_iter().map(|(name, _)| name).collect();
+    let mut eeg = input.info.channels.iter().filter(|c| c.kind == ChannelKind::Eeg);
+    if eeg.all(|c| names.contains(&c.name)) { Vec::new() } else { names }
 }
 
 /// Refuses a Model whose stimulation cannot be this recording's.

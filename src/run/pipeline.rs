@@ -42,6 +42,8 @@ pub struct Pipeline {
     /// Whether windows are cut by the clock: then each of them is an event.
     by_clock: bool,
     seen_events: Vec<(u16, f64)>,
+    /// Channels that a Fit could not clean, and why.
+    refused: Vec<(String, String)>,
 }
 
 /// What `check` says about one Stage.
@@ -69,11 +71,14 @@ impl Pipeline {
         let conditions = conditions(recipe, input)?;
         let pulses = pulses(recipe, input, &conditions);
         let late_ticks = input.info.clock.input.ticks(recipe.input.late_ms.max(0.0) / 1e3).ceil() as u64;
+        // what could not be cleaned must not reach the others through an average reference
+        let bad: Vec<String> =
+            recipe.input.bad.iter().cloned().chain(super::calibrate::left_out(models, input)).collect();
         let context = || BuildContext {
             pulses: pulses.clone(),
             late_ticks,
             line_hz: input.line_hz,
-            bad: recipe.input.bad.clone(),
+            bad: bad.clone(),
             seed: recipe.input.seed,
             segments: input.segments.clone().into(),
             threads,
@@ -138,7 +143,7 @@ impl Pipeline {
             return Err(Error::usage("the recipe's stream could not be built"));
         }
 
-        let named: Vec<bool> = channels.iter().map(|c| recipe.input.bad.contains(&c.name)).collect();
+        let named: Vec<bool> = channels.iter().map(|c| bad.contains(&c.name)).collect();
         let epochs = Epochs::new(info, &named, parts, markers, &plans);
         let round = (ROUND * input.info.max_block) as f64 * out.clock.up as f64 / out.clock.down as f64;
         let late = late_ticks as f64 * out.clock.up as f64 / out.clock.down as f64;
@@ -170,6 +175,7 @@ impl Pipeline {
             stage_reports: notes,
             finished: false,
             by_clock: trigger != Trigger::Event,
+            refused: super::calibrate::refused(models),
             seen_events: Vec::with_capacity(crate::flow::MAX_PENDING),
         })
     }
@@ -366,6 +372,7 @@ impl Pipeline {
             &self.input,
             &self.epochs.rejected,
             &self.epochs.models,
+            &self.refused,
             &self.epochs.last_interpolated,
             &notes,
         )];

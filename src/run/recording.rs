@@ -301,6 +301,13 @@ impl Session {
         self.events.extend(calibrate::found_events(&self.recipe, learnt, &mut self.input));
         self.events.sort_by_key(|e| e.tick);
         self.warnings.extend(calibrate::other_lines(&self.recipe, learnt));
+        let out = calibrate::left_out(learnt, &self.input);
+        let refused = calibrate::refused(learnt).into_iter().filter(|(name, _)| out.contains(name));
+        let told: Vec<String> = refused.map(|(name, why)| format!("{name} ({why})")).collect();
+        if !told.is_empty() {
+            let message = format!("not cleaned, and left out of reference and rejection: {}", told.join(", "));
+            self.warnings.push(Warning::new("W_REFUSED", message));
+        }
     }
 }
 

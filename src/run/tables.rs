@@ -120,6 +120,7 @@ pub(super) fn channels(
     input: &Input,
     rejected: &[Vec<u64>],
     models: &[Model],
+    refused: &[(String, String)],
     interpolated: &[bool],
     notes: &[(usize, String)],
 ) -> Table {
@@ -138,8 +139,10 @@ pub(super) fn channels(
                 (false, true) => "interpolated",
                 (false, false) => "used",
             };
-            let reason = match said("reason") {
-                Some(serde_json::Value::String(text)) if !text.is_empty() => Cell::from(text),
+            let why = refused.iter().find(|(name, _)| report.bad[c] && *name == channel.name);
+            let reason = match (why, said("reason")) {
+                (Some((_, why)), _) => Cell::from(format!("refused: {why}")),
+                (_, Some(serde_json::Value::String(text))) if !text.is_empty() => Cell::from(text),
                 _ if !channel.calibrated => Cell::from("uncalibrated"),
                 _ if report.bad[c] || interpolated[c] => Cell::from("named"),
                 _ => noted(notes, c),
