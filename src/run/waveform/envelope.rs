@@ -8,7 +8,7 @@
 use super::Reader;
 use super::episodes::Episode;
 use super::kind::Kind;
-use super::measure::{Measured, Ramp, cut};
+use super::measure::{Measured, Ramp, cut, in_order};
 use super::survey::Survey;
 use crate::Result;
 use crate::dsp::fft::Complex;
@@ -336,17 +336,17 @@ fn patch(m: &mut Measured, refined: &LinesRefined, ramps: &mut [Option<Part>; 2]
         (zero.is_finite() && full.is_finite()).then_some((zero, full))
     };
     let (up, down) = (meet(0), meet(1));
-    let full = up.map_or(m.start + m.ramp_up.samples, |(_, full)| full);
-    let last = down.map_or(m.end - m.ramp_down.samples, |(_, full)| full);
-    if let Some((zero, full)) = up {
-        m.start = zero;
-        m.ramp_up = Ramp { samples: full - zero, ..m.ramp_up };
+    let before = m.start + m.ramp_up.samples;
+    let (start, full) = up.unwrap_or((m.start, before));
+    let (end, last) = down.unwrap_or((m.end, before + m.plateau));
+    let [start, full, last, end] = in_order([start, full, last, end], &m.bounds);
+    if up.is_some() {
+        m.ramp_up = Ramp { samples: full - start, ..m.ramp_up };
     }
-    if let Some((zero, full)) = down {
-        m.end = zero;
-        m.ramp_down = Ramp { samples: zero - full, ..m.ramp_down };
+    if down.is_some() {
+        m.ramp_down = Ramp { samples: end - last, ..m.ramp_down };
     }
-    m.plateau = last - full;
+    (m.start, m.end, m.plateau) = (start, end, last - full);
     // a turn of the unwrapped phase is none
     m.phase = (m.phase + TAU) % TAU;
 }
