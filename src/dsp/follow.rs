@@ -125,6 +125,8 @@ pub struct Flank {
     pub range: Range<i64>,
     /// The straight line through the envelope, over samples.
     pub line: Line,
+    /// The level of the plateau beside it.
+    pub level: f64,
     /// How straight it is: R².
     pub r2: f64,
 }
@@ -368,7 +370,7 @@ impl Grid<'_> {
         let all: f64 = points().map(|(_, a)| (a - mean).powi(2)).sum();
         let full = (level - line.intercept) / line.slope;
         let range = cells.first().copied()?..cells.last().copied()? + 1;
-        let flank = Flank { range: self.samples(&range), line, r2: 1.0 - rest / all };
+        let flank = Flank { range: self.samples(&range), line, level, r2: 1.0 - rest / all };
         (full.is_finite() && (line.slope < 0.0) == falling).then_some((flank, full))
     }
 }

@@ -366,13 +366,24 @@ impl Work {
         let dc = fit.map_or(nan, |f| f.level);
         // a constant part hides where a sine begins
         let edges = if dc.abs() < 0.02 * amplitude { edges } else { [e.on.start as f64, e.on.end as f64] };
+        let length = self.blocks.cell() as f64;
+        let cells: Vec<Complex> = self.blocks.take();
+        let sizes = || cells.iter().map(|z| z.norm());
+        let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
+        let ripple = (high - low) / (high + low);
+        let (thd, thd_n) = fit.map_or((nan, nan), |f| (f.thd(), f.thd_n()));
+        // a residual of σ makes the amplitude of n samples uncertain by σ √(2/n); thd_n is σ √2 over the amplitude
+        let block_sd = ((thd_n * thd_n - thd * thd).max(0.0) / length).sqrt();
+        let changes = is_unsteady(ripple, block_sd);
         // a line through the ramp: where it leaves zero, and where it meets the plateau
-        let meet = |part: &Option<Part>, r2: Option<f64>, edge: f64, full: f64| {
+        let meet = |part: &Option<Part>, flank: &Option<Flank>, edge: f64, full: f64| {
             let line = part.as_ref().and_then(|p| Some((p.envelope(phase)?, p.origin())));
             match line {
                 Some(((value, slope), origin)) => {
-                    let (zero, full) = (origin - value / slope, origin + (amplitude - value) / slope);
-                    (zero, full, Ramp { samples: (full - zero).abs(), r2: r2.unwrap_or(nan) })
+                    // the mean of a plateau that changes is not what its ends have
+                    let own = flank.as_ref().filter(|_| changes).map_or(amplitude, |f| f.level);
+                    let (zero, full) = (origin - value / slope, origin + (own - value) / slope);
+                    (zero, full, Ramp { samples: (full - zero).abs(), r2: flank.as_ref().map_or(nan, |f| f.r2) })
                 }
                 None => (edge, full, Ramp { samples: 0.0, r2: nan }),
             }
@@ -380,25 +391,17 @@ impl Work {
         // what is left of a ramp that the recording cuts is no plateau
         let [from, to] = [e.plateau.start as f64, e.plateau.end as f64];
         let inner = [if e.cut[0] { from } else { edges[0] }, if e.cut[1] { to } else { edges[1] }];
-        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.r2), edges[0], inner[0]);
-        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.r2), edges[1], inner[1]);
+        let (start, full, ramp_up) = meet(&self.ramp_up, &e.ramp_up, edges[0], inner[0]);
+        let (end, last, ramp_down) = meet(&self.ramp_down, &e.ramp_down, edges[1], inner[1]);
         let [start, full, last, end] = in_order([start, full, last, end], &e.bounds);
-        let length = self.blocks.cell() as f64;
-        let cells: Vec<Complex> = self.blocks.take();
         let phases = unwrap(cells.iter().map(|z| z.arg()));
         let points = || phases.iter().enumerate().map(|(i, p)| (i as f64 * length, *p));
         let line = Line::fit(points());
         let rests: Vec<f64> = line.iter().flat_map(|l| points().map(|(t, p)| p - l.value(t))).collect();
         let jitter = (rests.iter().map(|r| r * r).sum::<f64>() / (rests.len() as f64 - 2.0)).sqrt();
         let drift = rests.iter().fold(nan, |m, r| r.abs().max(m));
-        let sizes = || cells.iter().map(|z| z.norm());
-        let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
         let origin = self.plateau.origin();
         let basis = e.cycles * origin;
-        let ripple = (high - low) / (high + low);
-        let (thd, thd_n) = fit.map_or((nan, nan), |f| (f.thd(), f.thd_n()));
-        // a residual of σ makes the amplitude of n samples uncertain by σ √(2/n); thd_n is σ √2 over the amplitude
-        let block_sd = ((thd_n * thd_n - thd * thd).max(0.0) / length).sqrt();
         Measured {
             segment: e.segment,
             start,
@@ -425,7 +428,7 @@ impl Work {
             dropouts: e.dropouts,
             jumps: e.jumps,
             bursts: self.bursts.iter().flatten().map(|[a, b]| [*a as f64, *b as f64 + 1.0]).collect(),
-            unsteady: e.cut[0] || e.cut[1] || is_unsteady(ripple, block_sd),
+            unsteady: e.cut[0] || e.cut[1] || changes,
             bounds: e.bounds.clone(),
             short: e.short,
         }

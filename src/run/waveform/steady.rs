@@ -250,19 +250,6 @@ impl Work {
         let (rms, mean) = ((self.squares / self.n).sqrt(), self.sum / self.n);
         let size = if self.noise.is_some() { rms } else { mean.abs() };
         let edges = self.edges.map_or([e.on.start as f64, e.on.end as f64], |[a, b]| [a as f64, b as f64 + 1.0]);
-        let meet = |ramp: &Option<Flank>, edge: f64, full: f64| match ramp {
-            Some(Flank { line, r2, .. }) if line.slope != 0.0 => {
-                let (zero, full) = (-line.intercept / line.slope, (size - line.intercept) / line.slope);
-                (zero, full, Ramp { samples: (full - zero).abs(), r2: *r2 })
-            }
-            _ => (edge, full, Ramp { samples: 0.0, r2: nan }),
-        };
-        // what is left of a ramp that the recording cuts is no plateau
-        let [from, to] = [e.plateau.start as f64, e.plateau.end as f64];
-        let inner = [if e.cut[0] { from } else { edges[0] }, if e.cut[1] { to } else { edges[1] }];
-        let (start, full, ramp_up) = meet(&e.ramp_up, edges[0], inner[0]);
-        let (end, last, ramp_down) = meet(&e.ramp_down, edges[1], inner[1]);
-        let [start, full, last, end] = in_order([start, full, last, end], &e.bounds);
         let (low, high) =
             self.blocks.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), b| (low.min(*b), high.max(*b)));
         let mut noise = self.noise;
@@ -277,6 +264,20 @@ impl Work {
         let block_sd = |l: &Level| l.ripple / (self.block as f64).sqrt() / size;
         // the size of noise differs from block to block: whether by too much is its stationarity
         let changes = level.as_ref().is_some_and(|l| is_unsteady(ripple, block_sd(l)));
+        let meet = |ramp: &Option<Flank>, edge: f64, full: f64| match ramp {
+            Some(Flank { line, r2, level: own, .. }) if line.slope != 0.0 => {
+                let size = if changes { *own } else { size };
+                let (zero, full) = (-line.intercept / line.slope, (size - line.intercept) / line.slope);
+                (zero, full, Ramp { samples: (full - zero).abs(), r2: *r2 })
+            }
+            _ => (edge, full, Ramp { samples: 0.0, r2: nan }),
+        };
+        // what is left of a ramp that the recording cuts is no plateau
+        let [from, to] = [e.plateau.start as f64, e.plateau.end as f64];
+        let inner = [if e.cut[0] { from } else { edges[0] }, if e.cut[1] { to } else { edges[1] }];
+        let (start, full, ramp_up) = meet(&e.ramp_up, edges[0], inner[0]);
+        let (end, last, ramp_down) = meet(&e.ramp_down, edges[1], inner[1]);
+        let [start, full, last, end] = in_order([start, full, last, end], &e.bounds);
         Steady {
             channel: self.place[0],
             number: self.place[1],

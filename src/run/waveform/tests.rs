@@ -247,7 +247,7 @@ fn a_plateau_that_changes_is_doubtful_and_its_edges_are_in_the_file() {
     for row in 0..table.len() {
         let number = |column: &str| table.number(row, column).unwrap();
         for (column, want) in [("start_s", 5.0), ("end_s", 35.0), ("plateau_s", 20.0), ("ramp_down_s", 5.0)] {
-            assert!((number(column) - want).abs() < 2.5, "{row} {column}: {}", number(column));
+            assert!((number(column) - want).abs() < 1.0, "{row} {column}: {}", number(column));
         }
         assert_eq!(table.text(row, "verdict"), Some("doubtful"), "{row}");
         assert!(table.text(row, "reason").unwrap().contains("unsteady"), "{row}: {:?}", table.text(row, "reason"));
