@@ -61,7 +61,9 @@ pub(super) struct Tables {
 /// An amplitude in another unit than the channel's: what to do.
 fn other_unit(has: &str, wants: &str) -> Warning {
     let what = if has == "fs" {
-        format!("tell what full scale means, like --full-scale 2{wants}")
+        // voltages are kept in µV, and nobody's full scale is 2 µV
+        let unit = if wants == "uV" { "V" } else { wants };
+        format!("tell what full scale means, like --full-scale 2{unit}")
     } else {
         format!("--expect must be in a unit of the channel ({has})")
     };
