@@ -14,6 +14,15 @@ const MOST_CELLS: f64 = 1e5;
 const CELL_SAMPLES: f64 = 16.0;
 /// A step of the phase from cell to cell that no clock makes, radians.
 const JUMP: f64 = 20.0 / 180.0 * std::f64::consts::PI;
+/// A ramp is this straight, beside what noise makes of it; one that is bent (an exponential) this much at least.
+const STRAIGHT: f64 = 0.97;
+const BENT: f64 = 0.9;
+/// A ramp comes down to this share of its level.
+const ZERO: f64 = 0.3;
+/// A flank of fewer cells is none: the stimulation was switched.
+const SUDDEN: usize = 3;
+/// Below this share of the level no other level is looked for in a flank.
+const LEAST: f64 = 0.1;
 
 /// Samples of a cell that is to have `wish` of them, in a recording of `samples`: enough to be measured, and not more cells than are
 /// to be held.
@@ -116,6 +125,8 @@ pub struct Flank {
     pub range: Range<i64>,
     /// The straight line through the envelope, over samples.
     pub line: Line,
+    /// The level of the plateau beside it.
+    pub level: f64,
     /// How straight it is: R².
     pub r2: f64,
 }
@@ -145,6 +156,15 @@ pub struct Stretch {
     pub jumps: u32,
     /// Whether there is no cell of plateau between the ramps.
     pub short: bool,
+    /// Whether the recording begins, and whether it ends, within a ramp.
+    pub cut: [bool; 2],
+}
+
+/// One end of a stretch: the plateau's outermost cell, and the ramp with the sample where it comes to the plateau.
+struct Edge {
+    cell: usize,
+    ramp: Option<(Flank, f64)>,
+    cut: bool,
 }
 
 /// The envelope of a recording without a gap.
@@ -177,6 +197,15 @@ impl Grid<'_> {
 
     /// Where the envelope is above `threshold`; pauses of up to `pause` samples do not end a stretch.
     pub fn stretches(&self, threshold: f64, pause: f64) -> Vec<Stretch> {
+        self.runs(threshold, pause).into_iter().map(|run| self.shape(run, false)).collect()
+    }
+
+    /// As [`Grid::stretches`], where a ramp must reach zero: a plateau may have steps and sags.
+    pub fn stretches_between_ramps(&self, threshold: f64, pause: f64) -> Vec<Stretch> {
+        self.runs(threshold, pause).into_iter().map(|run| self.shape(run, true)).collect()
+    }
+
+    fn runs(&self, threshold: f64, pause: f64) -> Vec<Range<usize>> {
         if threshold.is_nan() || threshold <= 0.0 {
             return Vec::new();
         }
@@ -188,20 +217,24 @@ impl Grid<'_> {
                 _ => runs.push(i..i + 1),
             }
         }
-        runs.into_iter().filter(|run| run.len() >= 2).map(|run| self.stretch(run)).collect()
+        runs.retain(|run| run.len() >= 2);
+        runs
     }
 
     /// The stretch of the cells `run`, which must not be empty.
     pub fn stretch(&self, run: Range<usize>) -> Stretch {
+        self.shape(run, false)
+    }
+
+    fn shape(&self, run: Range<usize>, to_zero: bool) -> Stretch {
         let size = |i: usize| self.cells[i].norm();
         let top = run.clone().map(size).fold(0.0, f64::max);
         let mut high: Vec<f64> = run.clone().map(size).filter(|a| *a >= 0.9 * top).collect();
         high.sort_by(f64::total_cmp);
         let level = high[high.len() / 2];
-        let up = run.clone().find(|&i| size(i) >= 0.95 * level).unwrap_or(run.start);
-        let down = run.clone().rev().find(|&i| size(i) >= 0.95 * level).unwrap_or(run.start);
-        let ramp_up = self.ramp(run.start..up, level, false);
-        let ramp_down = self.ramp(down + 1..run.end, level, true);
+        let [first, last] = [false, true].map(|falling| self.edge(&run, level, falling, to_zero));
+        let (up, down) = (first.cell, last.cell);
+        let (ramp_up, ramp_down) = (first.ramp, last.ramp);
         // a cell at an edge is only partly on the plateau, and where a ramp ends is not known to the sample
         let spare = usize::from(down > up + 3);
         let margin = (spare * self.cell) as i64;
@@ -242,7 +275,82 @@ impl Grid<'_> {
             dropouts: dropouts as u32,
             jumps: jumps as u32,
             short,
+            cut: [first.cut, last.cut],
         }
+    }
+
+    /// Where the plateau of `level` begins or, `falling`, ends. With `to_zero` a ramp must be one: what falls from the level and stays
+    /// (a step, a sag) is still plateau, and the ramp is looked for beyond, at the level that is left.
+    fn edge(&self, run: &Range<usize>, level: f64, falling: bool, to_zero: bool) -> Edge {
+        let size = |i: usize| self.cells[i].norm();
+        let outermost = |level: f64| {
+            let high = |i: &usize| size(*i) >= 0.95 * level;
+            let found = if falling { run.clone().rev().find(high) } else { run.clone().find(high) };
+            found.unwrap_or(run.start)
+        };
+        let flank = |cell: usize| if falling { cell + 1..run.end } else { run.start..cell };
+        let cell = outermost(level);
+        if !to_zero {
+            return Edge { cell, ramp: self.ramp(flank(cell), level, falling), cut: false };
+        }
+        let (mut cell, mut own) = (cell, level);
+        let mut bent: Option<Edge> = None;
+        loop {
+            let cells = flank(cell);
+            if let Some((ramp, full)) = self.ramp(cells.clone(), own, falling) {
+                let straight = self.straightness(&ramp);
+                let is_ramp = self.reaches_zero(&ramp, own);
+                let at_edge = if falling { run.end == self.cells.len() } else { run.start == 0 };
+                let edge = Edge { cell, ramp: is_ramp.then_some((ramp, full)), cut: !is_ramp };
+                if straight >= STRAIGHT && (is_ramp || (at_edge && self.falls_well(&cells, own))) {
+                    return edge;
+                }
+                if straight >= BENT && is_ramp {
+                    bent = bent.or(Some(edge));
+                }
+            }
+            let sizes: Vec<f64> = cells.clone().map(size).collect();
+            let top = sizes.iter().copied().fold(0.0, f64::max);
+            if cells.len() < SUDDEN || top < LEAST * level {
+                return bent.unwrap_or(Edge { cell, ramp: None, cut: false });
+            }
+            let mut high: Vec<f64> = sizes.into_iter().filter(|a| *a >= 0.9 * top).collect();
+            high.sort_by(f64::total_cmp);
+            own = high[high.len() / 2];
+            cell = outermost(own);
+        }
+    }
+
+    /// Whether the envelope is near zero where a ramp's line is, and that within the recording.
+    fn reaches_zero(&self, ramp: &Flank, level: f64) -> bool {
+        let zero = (-ramp.line.intercept / ramp.line.slope - self.start as f64) / self.cell as f64;
+        // in cells; a ramp from the first sample on is known to a few hundredths of its length
+        let slack = 1.0 + 0.05 * (level / ramp.line.slope).abs() / self.cell as f64;
+        let last = self.cells.len() as f64;
+        if !(zero >= -slack && zero <= last + slack) {
+            return false;
+        }
+        let at = zero.clamp(0.0, (last - 1.0).max(0.0)) as usize;
+        self.cells.get(at).is_some_and(|z| z.norm() <= ZERO * level)
+    }
+
+    /// Whether a flank that runs out of the recording falls to half the level at least: less may be a sag as well as a ramp.
+    fn falls_well(&self, flank: &Range<usize>, level: f64) -> bool {
+        flank.clone().any(|i| self.cells[i].norm() < 0.5 * level)
+    }
+
+    /// R² of a flank, without what differs from cell to cell by chance.
+    fn straightness(&self, flank: &Flank) -> f64 {
+        let cell = self.cell as i64;
+        let from = ((flank.range.start - self.start) / cell).max(0) as usize;
+        let to = ((flank.range.end - self.start) / cell).max(0) as usize;
+        let Some(cells) = self.cells.get(from..to) else { return flank.r2 };
+        let sizes: Vec<f64> = cells.iter().map(|z| z.norm()).collect();
+        let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+        let all: f64 = sizes.iter().map(|a| (a - mean).powi(2)).sum();
+        let step = flank.line.slope * self.cell as f64;
+        let chance: f64 = sizes.windows(2).map(|p| (p[1] - p[0] - step).powi(2) / 2.0).sum();
+        1.0 - ((1.0 - flank.r2) * all - chance).max(0.0) / all
     }
 
     /// The cells between 10 and 90 % of the level in a flank, and where the line through them comes to the level. `None` where there
@@ -267,7 +375,7 @@ impl Grid<'_> {
         let all: f64 = points().map(|(_, a)| (a - mean).powi(2)).sum();
         let full = (level - line.intercept) / line.slope;
         let range = cells.first().copied()?..cells.last().copied()? + 1;
-        let flank = Flank { range: self.samples(&range), line, r2: 1.0 - rest / all };
+        let flank = Flank { range: self.samples(&range), line, level, r2: 1.0 - rest / all };
         (full.is_finite() && (line.slope < 0.0) == falling).then_some((flank, full))
     }
 }

@@ -57,11 +57,15 @@ pub static WAVEFORM: TableSpec = TableSpec {
             "",
             "Share of the plateau's samples in flat tops: runs at the extreme that are longer than rounding explains",
         ),
-        Column::new("verdict", "", "ok; deviates: an expectation was missed; doubtful: see reason"),
+        Column::new(
+            "verdict",
+            "",
+            "ok; deviates: an expectation was missed; doubtful: one could not be compared, or see reason",
+        ),
         Column::new(
             "reason",
             "",
-            "no_carrier, clipped, dropouts, phase_jumps, short, those of the kind's own table, and the expectations that were missed",
+            "no_carrier, clipped, dropouts, phase_jumps, unsteady: the amplitude of blocks of about 1 s changes by more than 5 % of its mean, or the recording begins or ends within a ramp; short, those of the kind's own table, and the expectations that were missed or not_comparable",
         ),
         Column::new("peak", "", "Largest absolute value, in `unit`"),
         Column::new("charge_balance", "", "(Q+ − Q−) / (Q+ + Q−) over the plateau's whole cycles: 0 is balanced"),
@@ -101,7 +105,11 @@ pub static EXPECTATIONS: TableSpec = TableSpec {
         Column::new("expected", "", "What --expect tells, in `unit`"),
         Column::new("measured", "", "What was measured, in `unit`"),
         Column::new("tolerance", "", "Largest difference that is let pass, in `unit`"),
-        Column::new("verdict", "", "met, missed, or not_comparable (no full scale was told, or nothing was measured)"),
+        Column::new(
+            "verdict",
+            "",
+            "met, missed (also where no stimulation was found), or not_comparable (no full scale was told, or this was not measured)",
+        ),
         Column::new("segment", "", "Number of the episode"),
         Column::new(
             "item",
@@ -208,7 +216,11 @@ pub static NOISE: TableSpec = TableSpec {
             "Variance of the power of blocks of 1 s over what stationary normal noise of this spectrum has: 1 is stationary",
         ),
         Column::new("verdict", "", "ok, or doubtful: see reason"),
-        Column::new("reason", "", "clipped, dropouts, short, repeats (repeat above 0.5), not_stationary"),
+        Column::new(
+            "reason",
+            "",
+            "clipped, dropouts, unsteady (the recording begins or ends within a ramp), short, repeats (repeat above 0.5), not_stationary",
+        ),
     ],
 };
 
@@ -229,7 +241,11 @@ pub static LEVEL: TableSpec = TableSpec {
         Column::new("ripple_peak_to_peak", "", "Largest less smallest sample of the plateau, in `unit`"),
         Column::new("charge", "", "Integral over the whole episode with its ramps, in `unit` times seconds (mA: mC)"),
         Column::new("verdict", "", "ok, or doubtful: see reason"),
-        Column::new("reason", "", "dropouts, reversals (the sign changed), ripple (RMS above 5 % of the level), short"),
+        Column::new(
+            "reason",
+            "",
+            "dropouts, reversals (the sign changed), unsteady as in `waveform`, ripple (RMS above 5 % of the level), short",
+        ),
     ],
 };
 

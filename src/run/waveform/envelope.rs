@@ -8,7 +8,7 @@
 use super::Reader;
 use super::episodes::Episode;
 use super::kind::Kind;
-use super::measure::{Measured, Ramp, cut};
+use super::measure::{Measured, Ramp, cut, in_order};
 use super::survey::Survey;
 use crate::Result;
 use crate::dsp::fft::Complex;
@@ -324,7 +324,8 @@ fn patch(m: &mut Measured, refined: &LinesRefined, ramps: &mut [Option<Part>; 2]
     m.thd = overtones.sqrt() / amplitude;
     let others: f64 = fit.lines.iter().filter(|(o, _)| o[0] != 1).map(|(_, c)| c.norm_sqr()).sum();
     m.thd_n = (others + 2.0 * fit.rss / fit.n as f64).sqrt() / amplitude;
-    (m.phase, m.middle) = (carrier.arg(), origin as f64);
+    // a turn of the unwrapped phase is none
+    (m.phase, m.middle) = ((carrier.arg() + TAU) % TAU, origin as f64);
     let mut meet = |which: usize| -> Option<(f64, f64)> {
         let part = ramps[which].as_mut()?;
         let here = middle(&part.range);
@@ -335,18 +336,20 @@ fn patch(m: &mut Measured, refined: &LinesRefined, ramps: &mut [Option<Part>; 2]
         let (zero, full) = (here as f64 - value / slope, here as f64 + (amplitude - value) / slope);
         (zero.is_finite() && full.is_finite()).then_some((zero, full))
     };
+    // the mean of a plateau that changes is not what its ends have: there the envelope of the first fit is nearer
+    if m.unsteady {
+        return;
+    }
     let (up, down) = (meet(0), meet(1));
-    let full = up.map_or(m.start + m.ramp_up.samples, |(_, full)| full);
-    let last = down.map_or(m.end - m.ramp_down.samples, |(_, full)| full);
-    if let Some((zero, full)) = up {
-        m.start = zero;
-        m.ramp_up = Ramp { samples: full - zero, ..m.ramp_up };
+    let before = m.start + m.ramp_up.samples;
+    let (start, full) = up.unwrap_or((m.start, before));
+    let (end, last) = down.unwrap_or((m.end, before + m.plateau));
+    let [start, full, last, end] = in_order([start, full, last, end], &m.bounds);
+    if up.is_some() {
+        m.ramp_up = Ramp { samples: full - start, ..m.ramp_up };
     }
-    if let Some((zero, full)) = down {
-        m.end = zero;
-        m.ramp_down = Ramp { samples: zero - full, ..m.ramp_down };
+    if down.is_some() {
+        m.ramp_down = Ramp { samples: end - last, ..m.ramp_down };
     }
-    m.plateau = last - full;
-    // a turn of the unwrapped phase is none
-    m.phase = (m.phase + TAU) % TAU;
+    (m.start, m.end, m.plateau) = (start, end, last - full);
 }

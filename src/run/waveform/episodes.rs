@@ -26,15 +26,17 @@ pub(super) struct Episode {
     pub stretch: Stretch,
     /// Bursts within the episode, where its pauses are so regular that they are meant and no dropouts.
     pub bursts: Vec<Range<i64>>,
+    /// The samples of its segment: no edge lies outside.
+    pub bounds: Range<i64>,
 }
 
 impl Episode {
-    fn new(segment: usize, mut stretch: Stretch) -> Self {
+    fn new(segment: usize, mut stretch: Stretch, bounds: Range<i64>) -> Self {
         let bursts = bursts::train(&stretch.strong, stretch.cell);
         if !bursts.is_empty() {
             stretch.dropouts = 0;
         }
-        Self { segment, stretch, bursts }
+        Self { segment, stretch, bursts, bounds }
     }
 
     /// A recording that begins, or ends, within stimulation has no edge there to keep away from: the plateau goes on to its first, or
@@ -57,10 +59,10 @@ impl Episode {
         let spread = inside.clone().map(|i| (still(i) - mean).norm_sqr()).sum::<f64>() / inside.len() as f64;
         let near = (LIKE * spread.sqrt()).max(EXACT * mean.norm());
         let like = |mut cells: Range<usize>| cells.all(|i| (still(i) - mean).norm() <= near);
-        if s.ramp_up.is_none() && s.on.start == grid.start && like(0..inside.start) {
+        if s.ramp_up.is_none() && !s.cut[0] && s.on.start == grid.start && like(0..inside.start) {
             s.plateau.start = grid.start;
         }
-        if s.ramp_down.is_none() && s.on.end == last && like(inside.end..grid.cells.len()) {
+        if s.ramp_down.is_none() && !s.cut[1] && s.on.end == last && like(inside.end..grid.cells.len()) {
             s.plateau.end = last;
         }
     }
@@ -116,10 +118,12 @@ pub(super) fn within(envelope: &Envelope, segments: &[Segment], cell: usize, cyc
     let largest = sizes.get((sizes.len() * 98 / 100).min(sizes.len().saturating_sub(1))).copied().unwrap_or(0.0);
     let mut found = Vec::new();
     for (segment, cells) in envelope {
-        let Some(start) = segments.get(*segment).map(|s| s.first.0) else { continue };
+        let Some(whole) = segments.get(*segment) else { continue };
+        let start = whole.first.0;
+        let bounds = start..start + whole.length as i64;
         let grid = Grid { start, cell, cells, cycles };
-        found.extend(grid.stretches(ON * largest, PAUSE_S * rate).into_iter().map(|stretch| {
-            let mut episode = Episode::new(*segment, stretch);
+        found.extend(grid.stretches_between_ramps(ON * largest, PAUSE_S * rate).into_iter().map(|stretch| {
+            let mut episode = Episode::new(*segment, stretch, bounds.clone());
             // without a carrier there is no phase to compare
             if cycles > 0.0 {
                 episode.widen(&grid);

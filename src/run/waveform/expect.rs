@@ -58,6 +58,8 @@ pub struct Line {
     pub tolerance: f64,
     /// `met`, `missed` or `not_comparable`.
     pub verdict: &'static str,
+    /// Whether the channel has the unit that is expected.
+    pub same_unit: bool,
 }
 
 /// What was found, NaN where nothing was.
@@ -201,7 +203,7 @@ impl Expectation {
                 (true, false) => "missed",
             };
             let measured = if comparable { measured } else { f64::NAN };
-            Line { item, unit: unit.to_owned(), expected, measured, tolerance, verdict }
+            Line { item, unit: unit.to_owned(), expected, measured, tolerance, verdict, same_unit: comparable }
         };
         let share = |usual: f64| self.tolerance.unwrap_or(usual);
         let mut lines = Vec::new();

@@ -19,6 +19,9 @@ const LEVEL: f64 = 100.0;
 const PIECE_S: f64 = 0.25;
 /// A line above this share of the level is a sine with an offset, and not a level with ripple.
 const RIPPLE: f64 = 0.1;
+/// A line that was told is there where its bins hold so many times what those about it hold, so many on either side.
+const ABOVE: f64 = 4.0;
+const ABOUT: usize = 16;
 
 /// What a channel holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +159,21 @@ impl<'a> Look<'a> {
         (self.lobe(bin) / self.windows.max(1.0) * 32.0 / 3.0).sqrt() / self.n as f64
     }
 
+    /// Whether there is a line at a bin. One too near to zero, or to the spectrum's end, cannot be told from what is beside it: it is
+    /// believed.
+    fn stands_out(&self, bin: f64) -> bool {
+        let (at, far) = (bin.round() as usize, LOBE + 1);
+        let (Some(from), to) = (at.checked_sub(far + ABOUT), at + far + ABOUT) else { return true };
+        let beside = |k: &usize| k.abs_diff(at) >= far;
+        let mut about: Vec<f64> =
+            (from.max(2)..=to).filter(beside).filter_map(|k| self.power.get(k).copied()).collect();
+        if about.len() < ABOUT {
+            return true;
+        }
+        let middle = crate::dsp::stats::median(&mut about);
+        self.lobe(bin) > ABOVE * (2 * LOBE + 1) as f64 * middle
+    }
+
     /// The strongest line beside the carrier, in bins: a peak, and not the carrier's own flank.
     fn neighbour(&self, carrier: f64) -> Option<f64> {
         let far = 2 * LOBE;
@@ -212,7 +230,10 @@ pub(super) fn decide(survey: &mut Survey, look: &Look<'_>, pieces: &Pieces, told
     }
     let line = told.cycles.or(look.line);
     let level = pieces.level().filter(|level| line.is_none_or(|l| look.amplitude(look.bin(l)) < RIPPLE * level));
-    let dc = told.kind == Some(Kind::Dc) || (told.kind.is_none() && told.cycles.is_none() && level.is_some());
+    let seen = look.line.is_some_and(|l| told.cycles.is_some_and(|t| (look.bin(l - t)).abs() <= LOBE as f64));
+    survey.told_only = told.cycles.is_some_and(|t| !seen && !look.stands_out(look.bin(t)));
+    let tone = told.cycles.is_some() && !survey.told_only;
+    let dc = told.kind == Some(Kind::Dc) || (told.kind.is_none() && !tone && level.is_some());
     (survey.kind, survey.cycles, survey.beat) = match (told.kind, line) {
         _ if dc => (Some(Kind::Dc), None, None),
         (Some(Kind::Noise), _) => (Some(Kind::Noise), None, None),

@@ -18,6 +18,24 @@ const BLOCK_S: f64 = 1.0;
 const BLOCKS: f64 = 8.0;
 /// Shortest run of equal samples that can be a flat top.
 const FLAT: f64 = 3.0;
+/// Ripple above this, an amplitude that changes by 5 % of its mean, is told; noise makes blocks differ by this many standard
+/// deviations to either side.
+const UNSTEADY: f64 = 0.025;
+const CHANCE: f64 = 4.0;
+
+/// Whether blocks of `n` samples whose ripple is this differ by more than noise explains; `sd`: of a block over its size.
+pub(super) fn is_unsteady(ripple: f64, sd: f64) -> bool {
+    ripple > UNSTEADY + if sd.is_finite() { CHANCE * sd } else { 0.0 }
+}
+
+/// Edges of an episode: start, end of the ramp up, start of the ramp down, end; within its segment and in order.
+pub(super) fn in_order(edges: [f64; 4], bounds: &Range<i64>) -> [f64; 4] {
+    let mut least = bounds.start as f64;
+    edges.map(|edge| {
+        least = edge.min(bounds.end as f64).max(least);
+        least
+    })
+}
 
 /// A ramp: its length in samples (0 where there is none to be seen), and how straight it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +98,9 @@ pub struct Measured {
     pub jumps: u32,
     /// Starts and ends of the bursts within the episode, where it is a train.
     pub bursts: Vec<[f64; 2]>,
+    /// Whether the envelope changes within the plateau, or the recording begins or ends within a ramp.
+    pub unsteady: bool,
+    pub(super) bounds: Range<i64>,
     short: bool,
 }
 
@@ -90,6 +111,7 @@ impl Measured {
             (self.clipped > 0.0, "clipped"),
             (self.dropouts > 0, "dropouts"),
             (self.jumps > 0, "phase_jumps"),
+            (self.unsteady && self.dropouts + self.jumps == 0, "unsteady"),
             (self.short || !self.amplitude.is_finite(), "short"),
         ];
         all.iter().filter(|(is, _)| *is).map(|(_, why)| (*why).to_owned()).collect()
@@ -344,29 +366,40 @@ impl Work {
         let dc = fit.map_or(nan, |f| f.level);
         // a constant part hides where a sine begins
         let edges = if dc.abs() < 0.02 * amplitude { edges } else { [e.on.start as f64, e.on.end as f64] };
+        let length = self.blocks.cell() as f64;
+        let cells: Vec<Complex> = self.blocks.take();
+        let sizes = || cells.iter().map(|z| z.norm());
+        let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
+        let ripple = (high - low) / (high + low);
+        let (thd, thd_n) = fit.map_or((nan, nan), |f| (f.thd(), f.thd_n()));
+        // a residual of σ makes the amplitude of n samples uncertain by σ √(2/n); thd_n is σ √2 over the amplitude
+        let block_sd = ((thd_n * thd_n - thd * thd).max(0.0) / length).sqrt();
+        let changes = is_unsteady(ripple, block_sd);
         // a line through the ramp: where it leaves zero, and where it meets the plateau
-        let meet = |part: &Option<Part>, r2: Option<f64>, edge: f64| {
+        let meet = |part: &Option<Part>, flank: &Option<Flank>, edge: f64, full: f64| {
             let line = part.as_ref().and_then(|p| Some((p.envelope(phase)?, p.origin())));
             match line {
                 Some(((value, slope), origin)) => {
-                    let (zero, full) = (origin - value / slope, origin + (amplitude - value) / slope);
-                    (zero, full, Ramp { samples: (full - zero).abs(), r2: r2.unwrap_or(nan) })
+                    // the mean of a plateau that changes is not what its ends have
+                    let own = flank.as_ref().filter(|_| changes).map_or(amplitude, |f| f.level);
+                    let (zero, full) = (origin - value / slope, origin + (own - value) / slope);
+                    (zero, full, Ramp { samples: (full - zero).abs(), r2: flank.as_ref().map_or(nan, |f| f.r2) })
                 }
-                None => (edge, edge, Ramp { samples: 0.0, r2: nan }),
+                None => (edge, full, Ramp { samples: 0.0, r2: nan }),
             }
         };
-        let (start, full, ramp_up) = meet(&self.ramp_up, e.ramp_up.as_ref().map(|r| r.r2), edges[0]);
-        let (end, last, ramp_down) = meet(&self.ramp_down, e.ramp_down.as_ref().map(|r| r.r2), edges[1]);
-        let length = self.blocks.cell() as f64;
-        let cells: Vec<Complex> = self.blocks.take();
+        // what is left of a ramp that the recording cuts is no plateau
+        let [from, to] = [e.plateau.start as f64, e.plateau.end as f64];
+        let inner = [if e.cut[0] { from } else { edges[0] }, if e.cut[1] { to } else { edges[1] }];
+        let (start, full, ramp_up) = meet(&self.ramp_up, &e.ramp_up, edges[0], inner[0]);
+        let (end, last, ramp_down) = meet(&self.ramp_down, &e.ramp_down, edges[1], inner[1]);
+        let [start, full, last, end] = in_order([start, full, last, end], &e.bounds);
         let phases = unwrap(cells.iter().map(|z| z.arg()));
         let points = || phases.iter().enumerate().map(|(i, p)| (i as f64 * length, *p));
         let line = Line::fit(points());
         let rests: Vec<f64> = line.iter().flat_map(|l| points().map(|(t, p)| p - l.value(t))).collect();
         let jitter = (rests.iter().map(|r| r * r).sum::<f64>() / (rests.len() as f64 - 2.0)).sqrt();
         let drift = rests.iter().fold(nan, |m, r| r.abs().max(m));
-        let sizes = || cells.iter().map(|z| z.norm());
-        let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
         let origin = self.plateau.origin();
         let basis = e.cycles * origin;
         Measured {
@@ -382,19 +415,21 @@ impl Work {
             rms: (self.squares / self.n).sqrt(),
             peak: self.peak,
             dc,
-            thd: fit.map_or(nan, |f| f.thd()),
-            thd_n: fit.map_or(nan, |f| f.thd_n()),
+            thd,
+            thd_n,
             phase: phase + TAU * (basis - basis.round()),
             middle: origin,
             jitter_deg: if rests.len() > 2 { jitter.to_degrees() } else { nan },
             drift_deg: drift.to_degrees(),
-            ripple: (high - low) / (high + low),
+            ripple,
             clipped: self.flat.samples() / self.n,
             charge_balance: (self.charge[0] - self.charge[1]) / (self.charge[0] + self.charge[1]),
             net: self.charge[0] - self.charge[1],
             dropouts: e.dropouts,
             jumps: e.jumps,
             bursts: self.bursts.iter().flatten().map(|[a, b]| [*a as f64, *b as f64 + 1.0]).collect(),
+            unsteady: e.cut[0] || e.cut[1] || changes,
+            bounds: e.bounds.clone(),
             short: e.short,
         }
     }

@@ -139,17 +139,18 @@ pub fn watch_source(source: &mut dyn Source, settings: &Settings, options: &Opti
     let steadies = steady::all(&mut reader, &surveys)?;
     note("steady");
     let report = report::Report { stream: &stream, channels: &channels, surveys: &surveys, settings };
-    let (tables, ok, all) = report.tables(&measured, &envelopes, &steadies);
+    let report = report.tables(&measured, &envelopes, &steadies);
     // what reading found out comes last
-    let warnings = reader.source.recording().warnings.clone();
+    let mut warnings = reader.source.recording().warnings.clone();
+    warnings.extend(report.warnings);
     Ok(Analysis {
-        tables,
+        tables: report.tables,
         conditions: Vec::new(),
         recipe: settings.to_toml(),
         warnings,
         models: Default::default(),
         seconds,
-        trials: (ok, all),
+        trials: (report.ok, report.all),
     })
 }
 

@@ -9,6 +9,7 @@ use super::measure::{self, Measured};
 use super::steady::Steady;
 use super::survey::Survey;
 use super::{Settings, expect};
+use crate::Warning;
 use crate::signal::{Channel, Stream};
 use crate::table::{Cell, Table};
 
@@ -27,8 +28,13 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// `doubtful` for what casts doubt, else `deviates` where an expectation was missed.
-    fn new(doubts: Vec<String>, lines: &[Line]) -> Self {
+    /// `doubtful` for what casts doubt, an expectation that could not be compared too, else `deviates` where an expectation was missed.
+    fn new(mut doubts: Vec<String>, lines: &[Line], channel: &Channel) -> Self {
+        // what could not be compared was not met
+        doubts.extend(lines.iter().filter(|l| l.verdict == "not_comparable").map(|l| match l.same_unit {
+            true => format!("{} not_comparable", l.item),
+            false => format!("{} not_comparable: {}, not {}", l.item, channel.unit, l.unit),
+        }));
         let missed = lines
             .iter()
             .filter(|l| l.verdict == "missed")
@@ -44,22 +50,46 @@ impl Verdict {
     }
 }
 
+/// What came of it: the tables, how many episodes are as they should be, of how many, and what is to be said.
+pub(super) struct Tables {
+    pub tables: Vec<Table>,
+    pub ok: u64,
+    pub all: u64,
+    pub warnings: Vec<Warning>,
+}
+
+/// An amplitude in another unit than the channel's: what to do.
+fn other_unit(has: &str, wants: &str) -> Warning {
+    let what = if has == "fs" {
+        // voltages are kept in µV, and nobody's full scale is 2 µV
+        let unit = if wants == "uV" { "V" } else { wants };
+        format!("tell what full scale means, like --full-scale 2{unit}")
+    } else {
+        format!("--expect must be in a unit of the channel ({has})")
+    };
+    Warning::new("W_NOT_COMPARABLE", format!("{wants} is expected and the channel is in {has}: {what}"))
+}
+
 impl Report<'_> {
-    /// All tables, and how many episodes are as they should be, of how many.
-    pub fn tables(
-        &self,
-        measured: &[Vec<Measured>],
-        envelopes: &[Envelope],
-        steadies: &[Steady],
-    ) -> (Vec<Table>, u64, u64) {
+    /// All tables.
+    pub fn tables(&self, measured: &[Vec<Measured>], envelopes: &[Envelope], steadies: &[Steady]) -> Tables {
         let mut waveform = Table::new(&WAVEFORM);
         let mut expectations = Table::new(&EXPECTATIONS);
         let (mut ok, mut all) = (0, 0);
+        let mut other_units: Vec<(String, String)> = Vec::new();
         let mut count = |name: &str| {
             all += 1;
             ok += u64::from(name == "ok");
         };
         for (c, channel) in self.channels.iter().enumerate() {
+            let mut note = |lines: &[Line]| {
+                for line in lines.iter().filter(|l| !l.same_unit) {
+                    let pair = (channel.unit.to_string(), line.unit.clone());
+                    if !other_units.contains(&pair) {
+                        other_units.push(pair);
+                    }
+                }
+            };
             for (number, m) in measured[c].iter().enumerate() {
                 let envelope = envelopes.iter().find(|e| {
                     (e.channel == c && e.number == number && e.other.is_none())
@@ -67,31 +97,43 @@ impl Report<'_> {
                             && (e.channel == c || e.other == Some(c))
                             && (e.start..e.end).contains(&m.middle))
                 });
-                let lines = self.compare(&self.found(m, envelope), channel);
+                let mut found = self.found(m, envelope);
+                if self.surveys[c].told_only {
+                    // the fit begins where it was told to: what it finds there is no evidence
+                    found.frequency_hz = f64::NAN;
+                }
+                let lines = self.compare(&found, channel);
+                note(&lines);
                 lines.iter().for_each(|l| expectations.push(None, line_cells(channel, number, l)));
                 let wanted = matches!(self.settings.kind(), Some(Kind::Am | Kind::Ti));
                 let more = match envelope {
                     Some(envelope) => envelope.reasons(),
                     None => wanted.then_some("no_envelope").into_iter().collect(),
                 };
-                let doubts = m.reasons().into_iter().chain(more.into_iter().map(str::to_owned)).collect();
-                let verdict = Verdict::new(doubts, &lines);
+                let none = self.surveys[c].told_only.then_some("no_carrier");
+                let more = none.into_iter().chain(more).map(str::to_owned);
+                let verdict = Verdict::new(m.reasons().into_iter().chain(more).collect(), &lines, channel);
                 count(verdict.name);
                 let row = self.carrier_row(c, number, m, measure::phase_between(&measured[0], m), verdict);
                 waveform.push(None, row);
             }
             for s in steadies.iter().filter(|s| s.channel == c) {
                 let lines = self.compare(&self.found_steady(s), channel);
+                note(&lines);
                 lines.iter().for_each(|l| expectations.push(None, line_cells(channel, s.number, l)));
                 // noise is what is left where nothing else is found: that it was wanted must be told
                 let wanted = s.kind != Kind::Noise || self.settings.kind() == Some(Kind::Noise);
                 let why = (!wanted).then_some("no_carrier").into_iter().chain(s.reasons());
-                let verdict = Verdict::new(why.map(str::to_owned).collect(), &lines);
+                let verdict = Verdict::new(why.map(str::to_owned).collect(), &lines, channel);
                 count(verdict.name);
                 waveform.push(None, self.steady_row(s, verdict));
             }
             if measured[c].is_empty() && !steadies.iter().any(|s| s.channel == c) {
                 count("doubtful");
+                for line in self.compare(&Found::default(), channel) {
+                    // of nothing there is nothing to compare: what was expected did not come
+                    expectations.push(None, line_cells(channel, 0, &Line { verdict: "missed", ..line }));
+                }
                 waveform.push(None, self.surveys[c].row(channel, self.stream));
             }
         }
@@ -102,7 +144,7 @@ impl Report<'_> {
         let bursts = self.bursts(measured, steadies);
         let kinds = [self.envelopes(envelopes), self.noise(steadies), self.level(steadies), bursts];
         tables.extend(kinds.into_iter().filter(|t| !t.is_empty()));
-        (tables, ok, all)
+        Tables { tables, ok, all, warnings: other_units.iter().map(|(has, wants)| other_unit(has, wants)).collect() }
     }
 
     fn rate(&self) -> f64 {
@@ -236,7 +278,8 @@ impl Report<'_> {
         let rate = self.rate();
         for e in envelopes {
             let two = e.kind == Kind::Ti;
-            let verdict = Verdict::new(e.reasons().into_iter().map(str::to_owned).collect(), &[]);
+            let verdict =
+                Verdict::new(e.reasons().into_iter().map(str::to_owned).collect(), &[], &self.channels[e.channel]);
             table.push(
                 None,
                 [
@@ -286,7 +329,8 @@ impl Report<'_> {
         let mut table = Table::new(&NOISE);
         for s in steadies {
             let Some(n) = &s.noise else { continue };
-            let verdict = Verdict::new(s.reasons().into_iter().map(str::to_owned).collect(), &[]);
+            let verdict =
+                Verdict::new(s.reasons().into_iter().map(str::to_owned).collect(), &[], &self.channels[s.channel]);
             let own: [Cell; 17] = [
                 n.rms.into(),
                 n.peak_to_peak.into(),
@@ -315,7 +359,8 @@ impl Report<'_> {
         let mut table = Table::new(&LEVEL);
         for s in steadies {
             let Some(l) = &s.level else { continue };
-            let verdict = Verdict::new(s.reasons().into_iter().map(str::to_owned).collect(), &[]);
+            let verdict =
+                Verdict::new(s.reasons().into_iter().map(str::to_owned).collect(), &[], &self.channels[s.channel]);
             let own: [Cell; 7] = [
                 l.level.into(),
                 l.drift_per_min.into(),

@@ -5,7 +5,7 @@ use super::Reader;
 use super::episodes::{self, Envelope, Episode, ON};
 use super::kind::Kind;
 use super::level::Level;
-use super::measure::{Ramp, cut};
+use super::measure::{Ramp, cut, in_order, is_unsteady};
 use super::noise::Noise;
 use super::survey::{self, Survey};
 use crate::Result;
@@ -43,6 +43,7 @@ pub(super) struct Steady {
     pub ripple: f64,
     pub noise: Option<Noise>,
     pub level: Option<Level>,
+    unsteady: bool,
     short: bool,
 }
 
@@ -54,6 +55,7 @@ impl Steady {
         note(self.noise.as_ref().is_some_and(|n| n.clipped > 0.0), "clipped");
         note(self.dropouts > 0, "dropouts");
         note(self.kind == Kind::Dc && self.reversals > 0, "reversals");
+        note(self.unsteady && self.dropouts + self.reversals == 0, "unsteady");
         note(self.short, "short");
         note(self.noise.as_ref().is_some_and(|n| n.repeat.0 > 0.5), "repeats");
         note(self.noise.as_ref().is_some_and(Noise::changes), "not_stationary");
@@ -248,15 +250,6 @@ impl Work {
         let (rms, mean) = ((self.squares / self.n).sqrt(), self.sum / self.n);
         let size = if self.noise.is_some() { rms } else { mean.abs() };
         let edges = self.edges.map_or([e.on.start as f64, e.on.end as f64], |[a, b]| [a as f64, b as f64 + 1.0]);
-        let meet = |ramp: &Option<Flank>, edge: f64| match ramp {
-            Some(Flank { line, r2, .. }) if line.slope != 0.0 => {
-                let (zero, full) = (-line.intercept / line.slope, (size - line.intercept) / line.slope);
-                (zero, full, Ramp { samples: (full - zero).abs(), r2: *r2 })
-            }
-            _ => (edge, edge, Ramp { samples: 0.0, r2: nan }),
-        };
-        let (start, full, ramp_up) = meet(&e.ramp_up, edges[0]);
-        let (end, last, ramp_down) = meet(&e.ramp_down, edges[1]);
         let (low, high) =
             self.blocks.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), b| (low.min(*b), high.max(*b)));
         let mut noise = self.noise;
@@ -267,6 +260,24 @@ impl Work {
         if let Some(level) = &mut level {
             level.finish(rate);
         }
+        let ripple = (high - low) / (high + low);
+        let block_sd = |l: &Level| l.ripple / (self.block as f64).sqrt() / size;
+        // the size of noise differs from block to block: whether by too much is its stationarity
+        let changes = level.as_ref().is_some_and(|l| is_unsteady(ripple, block_sd(l)));
+        let meet = |ramp: &Option<Flank>, edge: f64, full: f64| match ramp {
+            Some(Flank { line, r2, level: own, .. }) if line.slope != 0.0 => {
+                let size = if changes { *own } else { size };
+                let (zero, full) = (-line.intercept / line.slope, (size - line.intercept) / line.slope);
+                (zero, full, Ramp { samples: (full - zero).abs(), r2: *r2 })
+            }
+            _ => (edge, full, Ramp { samples: 0.0, r2: nan }),
+        };
+        // what is left of a ramp that the recording cuts is no plateau
+        let [from, to] = [e.plateau.start as f64, e.plateau.end as f64];
+        let inner = [if e.cut[0] { from } else { edges[0] }, if e.cut[1] { to } else { edges[1] }];
+        let (start, full, ramp_up) = meet(&e.ramp_up, edges[0], inner[0]);
+        let (end, last, ramp_down) = meet(&e.ramp_down, edges[1], inner[1]);
+        let [start, full, last, end] = in_order([start, full, last, end], &e.bounds);
         Steady {
             channel: self.place[0],
             number: self.place[1],
@@ -282,9 +293,10 @@ impl Work {
             rms,
             mean,
             peak: self.peak,
-            ripple: (high - low) / (high + low),
+            ripple,
             noise,
             level,
+            unsteady: e.cut[0] || e.cut[1] || changes,
             short: e.short,
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct Survey {
     pub kind: Option<Kind>,
     /// The frequency of the envelope, cycles per sample, where there is one in this channel.
     pub beat: Option<f64>,
+    /// Whether `cycles` was only told, and nothing in the spectrum stands out there.
+    pub told_only: bool,
     /// Smallest step between two neighbouring samples that differ.
     pub quantum: f64,
     n: u64,

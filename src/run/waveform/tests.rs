@@ -228,3 +228,80 @@ fn columns_are_the_contract() {
     let names: Vec<&str> = WAVEFORM.columns.iter().map(|c| &*c.name).collect();
     assert!(names.join(",").starts_with(contract));
 }
+
+/// A sine of 10 Hz with ramps of 5 s from 5 s on, whose plateau is multiplied by `shape`, in 40 s.
+fn shaped(shape: impl Fn(f64) -> f64) -> Vec<f64> {
+    let x = wave(1000.0, 10.0, 40_000, &[(1, 1.0, 0.3)]);
+    let on = |t: f64| ((t - 5.0) / 5.0).min((35.0 - t) / 5.0).clamp(0.0, 1.0);
+    x.iter().enumerate().map(|(i, x)| (i as f64 / 1000.0, x)).map(|(t, x)| x * on(t) * shape(t)).collect()
+}
+
+#[test]
+fn a_plateau_that_changes_is_doubtful_and_its_edges_are_in_the_file() {
+    let step = |share: f64| shaped(move |t| if t > 20.0 { share } else { 1.0 });
+    let sag = |share: f64| shaped(move |t| 1.0 - share * ((t - 10.0) / 20.0).clamp(0.0, 1.0));
+    let rows = [0.5, 0.8, 0.9, 1.2, 1.5].map(step).into_iter().chain([0.1, 0.3, 0.5].map(sag)).collect();
+    let settings = Settings { expect: expect::Expectation::parse("10Hz,1mA").unwrap(), ..told(10.0) };
+    let table = &measure(1000, rows, &settings)[0];
+    assert_eq!(table.len(), 8);
+    for row in 0..table.len() {
+        let number = |column: &str| table.number(row, column).unwrap();
+        for (column, want) in [("start_s", 5.0), ("end_s", 35.0), ("plateau_s", 20.0), ("ramp_down_s", 5.0)] {
+            assert!((number(column) - want).abs() < 1.0, "{row} {column}: {}", number(column));
+        }
+        assert_eq!(table.text(row, "verdict"), Some("doubtful"), "{row}");
+        // what falls to a half has dropped out
+        let why = if row == 0 { "dropouts" } else { "unsteady" };
+        assert!(table.text(row, "reason").unwrap().contains(why), "{row}: {:?}", table.text(row, "reason"));
+    }
+    // a step without a ramp behind it, and a recording that ends within its ramp
+    let rows = vec![step(0.8)[..28_000].to_vec(), step(1.0)[..33_500].to_vec()];
+    for (row, x) in rows.into_iter().enumerate() {
+        let end = x.len() as f64 / 1000.0;
+        let table = &measure(1000, vec![x], &settings)[0];
+        let number = |column: &str| table.number(0, column).unwrap();
+        assert!((number("end_s") - end).abs() < 0.11 && number("end_s") <= end, "{row}: {}", number("end_s"));
+        assert!(number("start_s") + number("ramp_up_s") + number("plateau_s") + number("ramp_down_s") <= end + 1e-9);
+        assert!(table.text(0, "reason").unwrap().contains("unsteady"), "{row}: {:?}", table.text(0, "reason"));
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_ok_and_the_way_out_is_told() {
+    for (protocol, says) in [("10Hz,2mV", "in a unit of the channel (mA)"), ("10Hz,rms=2V", "(mA)")] {
+        let settings = Settings { expect: expect::Expectation::parse(protocol).unwrap(), ..Settings::default() };
+        let x = wave(1000.0, 10.0, 20_000, &[(1, 1.0, 0.0)]);
+        let analysis = watch_source(&mut recording(1000, vec![x]), &settings, &Options::default()).unwrap();
+        let table = &analysis.tables[0];
+        assert_eq!((table.text(0, "verdict"), analysis.trials), (Some("doubtful"), (0, 1)));
+        assert!(table.text(0, "reason").unwrap().contains("not_comparable"), "{:?}", table.text(0, "reason"));
+        let said: Vec<&str> = analysis.warnings.iter().map(|w| w.code).collect();
+        assert_eq!(said, ["W_NOT_COMPARABLE"]);
+        assert!(analysis.warnings[0].message.contains(says), "{}", analysis.warnings[0].message);
+    }
+}
+
+#[test]
+fn a_frequency_that_was_only_told_is_never_met() {
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
+    };
+    let on = |i: i64| ((i as f64 - 5e3) / 5e3).min((35e3 - i as f64) / 5e3).clamp(0.0, 1.0);
+    let level: Vec<f64> = (0..40_000).map(|i| on(i) + 1e-4 * random()).collect();
+    let noise: Vec<f64> = (0..40_000).map(|i| on(i) * random()).collect();
+    let settings = Settings { expect: expect::Expectation::parse("10Hz,1mA").unwrap(), ..Settings::default() };
+    let tables = measure(1000, vec![level, noise, vec![0.0; 40_000]], &settings);
+    assert_eq!((tables[0].text(0, "kind"), tables[0].number(0, "frequency_hz")), (Some("dc"), None));
+    for row in 0..tables[0].len() {
+        assert_eq!(tables[0].text(row, "verdict"), Some("doubtful"), "{row}");
+    }
+    let lines = &tables[1];
+    let frequency = |r: &usize| lines.text(*r, "item") == Some("frequency");
+    assert!((0..lines.len()).filter(frequency).all(|r| lines.text(r, "verdict") != Some("met")));
+    // nothing came of what was expected
+    let silent = |r: &usize| lines.text(*r, "channel") == Some("ch3");
+    let verdicts: Vec<_> = (0..lines.len()).filter(silent).map(|r| lines.text(r, "verdict").unwrap()).collect();
+    assert_eq!(verdicts, ["missed"; 2]);
+}

@@ -137,6 +137,20 @@ fn hard_case_12_offset_inverted_and_delayed_channels_in_a_file() {
     assert!((analysis.tables[0].number(2, "phase_deg").unwrap() - delay).abs() < 1e-3);
 }
 
+#[test]
+fn an_amplitude_without_a_full_scale_asks_for_it() {
+    let bytes = riff(&[fmt(3, 1, 64, 64), data(&f64s(&[sine(0.0)]))]);
+    let file = tempfile::Builder::new().suffix(".wav").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let settings = Settings { expect: Expectation::parse("40Hz,1mA").unwrap(), ..Settings::default() };
+    let analysis = watch(file.path(), &settings, &Options::default()).unwrap();
+    assert_eq!((analysis.tables[0].text(0, "verdict"), analysis.trials), (Some("doubtful"), (0, 1)));
+    assert!(analysis.warnings.iter().any(|w| w.message.contains("--full-scale 2mA")), "{:?}", analysis.warnings);
+    let open = OpenOptions { full_scale: Some("2mA".to_owned()), ..OpenOptions::default() };
+    let analysis = watch(file.path(), &settings, &Options { open, ..Options::default() }).unwrap();
+    assert_eq!((analysis.tables[0].text(0, "verdict"), analysis.warnings.len()), (Some("ok"), 0));
+}
+
 /// Every file of the shared corpora ends in a table or in an error: told kinds and protocols too.
 #[test]
 fn hard_case_12_no_file_panics() {
