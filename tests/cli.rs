@@ -1086,3 +1086,46 @@ fn waveform_measures_a_wav_file_and_compares_with_the_protocol() {
         assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
     }
 }
+
+#[test]
+fn what_could_not_be_cleaned_stays_out_of_the_reference_and_what_is_shared_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let stimkit = |args: &str| stimkit_in(folder.path(), &args.split(' ').collect::<Vec<_>>());
+    stimkit("simulate rest --channels 8 --rate 250 --seconds 90 --set eyes_s=0 -o rest.vhdr").code(0);
+    let bytes = std::fs::read(folder.path().join("rest.eeg")).unwrap();
+    let brain: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    // 1 mV at 10 Hz between 30 and 60 s; in the third channel saturated, in the sixth breathing
+    let header = std::fs::read_to_string(folder.path().join("rest.vhdr")).unwrap();
+    let record = |name: &str, clip: f32, breath: f32| {
+        let mut x = brain.clone();
+        for (i, x) in x.iter_mut().enumerate() {
+            let (channel, t) = (i % 8, (i / 8) as f32 / 250.0);
+            let on = (t - 30.0).min(60.0 - t).clamp(0.0, 1.0);
+            let depth = if channel == 5 { breath * (1.5 * t).sin() } else { 0.0 };
+            *x += 1000.0 * on * (1.0 + depth) * (std::f32::consts::TAU * (10.0 * t).fract()).sin();
+            if channel == 2 {
+                *x = x.clamp(-clip, clip);
+            }
+        }
+        let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+        std::fs::write(folder.path().join(format!("{name}.eeg")), bytes).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.vhdr")), header.replace("rest.", &format!("{name}.")))
+            .unwrap();
+        std::fs::copy(folder.path().join("rest.vmrk"), folder.path().join(format!("{name}.vmrk"))).unwrap();
+    };
+    record("clip", 500.0, 0.0);
+    record("breath", 1e6, 0.02);
+
+    stimkit("tacs clip.vhdr -o clip").code(0).says(&["W_REFUSED", "left out of reference"]);
+    let channels = rows_of(&folder.path().join("clip/channels.csv"));
+    assert_eq!((channels[2]["status"].as_str(), channels[2]["reason"].starts_with("refused: ")), ("bad", true));
+    assert!(channels.iter().enumerate().all(|(i, c)| i % 8 == 2 || c["status"] == "used"), "{channels:?}");
+    let power = rows_of(&folder.path().join("clip/power.csv"));
+    let bad = &channels[2]["channel"];
+    assert!(power.iter().all(|row| (row["channel"] == *bad) == row["power_uv2"].is_empty()));
+
+    stimkit("tacs breath.vhdr -o breath").code(0).says(&["W_SHARED_RESIDUE", "--bad"]);
+    // times of one recording say nothing about another
+    stimkit("tacs breath.vhdr --models clip/clip/recording.json -o other").code(65).says(&["another recording"]);
+    stimkit("tacs clip.vhdr --models clip/clip/recording.json -o same").code(0);
+}

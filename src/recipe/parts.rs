@@ -134,6 +134,11 @@ impl EpochPart {
         Err(suggest::unknown("part", name, &[StepPart::NAMES, FitPart::NAMES].concat()))
     }
 
+    /// Whether it takes the average of all channels off.
+    pub fn is_average_reference(&self) -> bool {
+        matches!(self, Self::Step(StepPart::Reference(r)) if r.to == clean::reference::Target::Average)
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

@@ -6,13 +6,13 @@ use super::pipeline::Pipeline;
 use super::recording::Session;
 use super::tap::Tap;
 use crate::flow::Source;
-use crate::recipe::StagePart;
+use crate::recipe::{EpochPart, Recipe, StagePart};
 use crate::signal::{Block, Stream};
 use crate::table::Table;
 use crate::unit::Tick;
 use crate::write::brainvision::BrainVisionWriter;
 use crate::{Error, Result, Warning};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// `NAME.vhdr` and what belongs to it (float32), being written while the pipeline runs: the analysed channels as they leave the last
@@ -132,6 +132,28 @@ fn verdicts(stream: &Stream, tables: &[Table]) -> Vec<(Tick, f64, String)> {
         (stream.place(start).0, (end - start).max(stream.rate.seconds(1.0)), text)
     };
     episodes.into_iter().map(told).collect()
+}
+
+/// Tells that an average reference carries what is left in some channels into all the others, whose own verdicts say nothing of it.
+pub(super) fn shared_residue(recipe: &Recipe, tables: &[Table]) -> Option<Warning> {
+    let averaged = recipe.epoch.iter().any(EpochPart::is_average_reference);
+    let table = tables.iter().find(|t| t.name() == "tacs").filter(|_| averaged)?;
+    let of = |verdict: &str| -> BTreeSet<String> {
+        let rows = (0..table.len()).filter(|&row| table.text(row, "verdict").is_some_and(|v| v == verdict));
+        rows.filter_map(|row| Some(table.text(row, "channel")?.to_owned())).collect()
+    };
+    let (clean, doubtful) = (of("no_residue_found"), of("doubtful"));
+    if clean.is_empty() || doubtful.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = doubtful.iter().map(String::as_str).collect();
+    Some(Warning::new(
+        "W_SHARED_RESIDUE",
+        format!(
+            "the average reference carries what is left in doubtful channels into all others during stimulation; --bad {} leaves them out",
+            names.join(",")
+        ),
+    ))
 }
 
 /// `30 no_residue_found; doubtful: Fz Cz`.

@@ -5,10 +5,9 @@ use super::pipeline::Feed;
 use super::{Input, Models, Pipeline, TrialRow, tables};
 use super::{calibrate, epoched, events};
 use crate::clean::detect::Detector;
-use crate::clean::reference::Target;
 use crate::flow::{EpochInfo, Marker, Problems, Source};
 use crate::read::probe::{self, OpenOptions};
-use crate::recipe::{EpochPart, Line, MarkerPart, Names, Recipe, StagePart, StepPart};
+use crate::recipe::{EpochPart, Line, MarkerPart, Names, Recipe, StagePart};
 use crate::signal::{Block, Channel, ChannelKind, Event, EventName, Recording, montage};
 use crate::table::Table;
 use crate::unit::{Clock, Rate, Tick, Unit};
@@ -160,6 +159,7 @@ pub fn analyse_source(
         session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
     }
     let out = all_results(&pipeline, rows, drained);
+    session.warnings.extend(cleaned::shared_residue(&session.recipe, &out));
     let conditions = pipeline.conditions();
     clock.lap("report");
     if let (Some(written), Some(header)) = (written, header) {
@@ -491,9 +491,8 @@ fn also_undecided(error: Error, recording: &Recording, recipe: &Recipe) -> Error
 /// parts have nothing to work on.
 fn leave_out_what_needs_eeg(recipe: &mut Recipe, input: &Input, warnings: &mut Vec<Warning>) {
     let eeg = input.info.channels.iter().filter(|c| c.kind == ChannelKind::Eeg).count();
-    let average = |part: &EpochPart| matches!(part, EpochPart::Step(StepPart::Reference(r)) if r.to == Target::Average);
-    if eeg == 1 && recipe.epoch.iter().any(average) {
-        recipe.epoch.retain(|part| !average(part));
+    if eeg == 1 && recipe.epoch.iter().any(EpochPart::is_average_reference) {
+        recipe.epoch.retain(|part| !part.is_average_reference());
         let message = "one EEG channel has no average reference (it would be 0 throughout): it is left as recorded";
         warnings.push(Warning::new("W_ONE_CHANNEL", message));
     }
