@@ -24,7 +24,7 @@
 #   600 s            0.763 (0.538)   0.702 (0.488)    0.812 (0.633)
 #
 # It is the line that lets slow noise pass, not the trials that tep drops. No other curve fitted outside of the response does it either:
-# polynomials of order 0 to 6 and the best linear interpolation of the drift (kriging) leave 1.04 to 1.2 times MNE's at 60 s. But where the
+# polynomials of order 0 to 6 and linear interpolation of the drift (kriging) leave 1.01 to 1.2 times MNE's at best, at 60 s. But where the
 # decay is large the high-pass spreads it: 600 s, 32 channels, 1000 uV: 80-300 ms 2.04 uV against the line's 0.63, baseline 2.67 against 0.44
 # (300 uV: 0.83 against 0.63, 0.90 against 0.44). A high-pass that does not see -10...60 ms would have both; it is not built.
 set -euo pipefail
