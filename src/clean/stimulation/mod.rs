@@ -18,8 +18,8 @@
 //!
 //! A step of the phase that stands eight times above its own scatter, while the envelope stays, is a lost or doubled sample, or a
 //! stimulator that restarted: the episode is split there. So it is where the envelope steps from one steady level to another by at least
-//! 3 %: the current was turned up or down, and each level is an episode of its own. Two stimulators beat; their frequencies must be told (`also_hz`) where
-//! they are about equally strong: then neither the beat's nodes nor its phase split an episode.
+//! 3 %: the current was turned up or down, and each level is an episode of its own. Two stimulators beat; their frequencies must be told
+//! (`also_hz`) where they are about equally strong: then neither the beat's nodes nor its phase split an episode.
 
 mod edges;
 mod survey;
