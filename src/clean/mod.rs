@@ -29,6 +29,7 @@ mod teeth;
 pub mod template;
 #[cfg(test)]
 mod testing;
+pub mod whittaker;
 pub mod windows;
 
 /// Every table that those who watch a Stage fill, for `stimkit columns`.

@@ -18,7 +18,7 @@ pub struct Builtin {
 pub const BUILTIN: &[Builtin] = &[
     Builtin {
         name: "tep",
-        about: "TMS-evoked potentials: pulse bridged, 80 Hz low-pass, detrended, bad channels and trials left out",
+        about: "TMS-evoked potentials: pulse bridged, 80 Hz low-pass, drift taken off, bad channels and trials left out",
         text: include_str!("../../recipes/tep.toml"),
     },
     Builtin {

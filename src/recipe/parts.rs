@@ -84,6 +84,7 @@ parts! {
         "reject" => Reject(clean::reject::Reject),
         "interpolate" => Interpolate(clean::spline::Interpolate),
         "reference" => Reference(clean::reference::Reference),
+        "whittaker" => Whittaker(clean::whittaker::Whittaker),
     }
 }
 

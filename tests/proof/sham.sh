@@ -11,9 +11,9 @@
 #
 #                    nothing follows         with artefacts: P30    later
 #                    found     p < 0.05      found   p < 0.05       found    p < 0.05
-#   gmfa             91.6 %    3.4 %          6.5 %   7.7 %          88.4 %   4.2 %
-#   roi              91.1 %    4.5 %         55.0 %  10.0 %          90.4 %   5.1 %
-#   channel          88.6 %    4.4 %         65.2 %   6.3 %          88.9 %   4.6 %
+#   gmfa             91.5 %    3.5 %          8.0 %  12.5 %          89.4 %   3.9 %
+#   roi              91.2 %    5.4 %         55.0 %  12.7 %          90.1 %   5.7 %
+#   channel          88.5 %    4.4 %         65.1 %   6.3 %          89.0 %   4.7 %
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/proof.sh"

@@ -7,7 +7,7 @@ from proof import Edf, Verdict, Work, mne, note, ours, recording, truth
 SEEDS = range(1, int(sys.argv[1]) + 1 if len(sys.argv) > 1 else 9)
 SIZES = (32, 64, 128, 256)
 # in half a minute of blinks a frontal channel may fail a fifth of the trials: here every subset keeps every channel
-SAME_CHANNELS = ("--set", "epoch[2].max_fail_fraction=1")
+SAME_CHANNELS = ("--set", "epoch.bad-channels.max_fail_fraction=1")
 SECOND_ORDER = dict(N=2, Wn=80, output="sos")
 
 
@@ -94,8 +94,8 @@ verdict = Verdict("recording", "what", "trials", "error uV", "")
 against_the_peer(verdict, recording(), "decay and muscle")
 against_the_peer(verdict, recording(decay=0, muscle=0), "clean")
 for rate in (10000, 25000):
-    against_the_peer(verdict, recording(rate, 60), f"decay and muscle, 60 s, {rate} Hz", judged=False)
-    against_the_peer(verdict, recording(rate, 60, decay=0, muscle=0), f"clean, 60 s, {rate} Hz", judged=False)
+    against_the_peer(verdict, recording(rate, 60), f"decay and muscle, 60 s, {rate} Hz")
+    against_the_peer(verdict, recording(rate, 60, decay=0, muscle=0), f"clean, 60 s, {rate} Hz")
 several = [recording(decay=0, muscle=0, **({} if seed == 1 else {"seed": seed, "channels": 32})) for seed in SEEDS]
 against_ourselves(verdict, several)
 falls_with_the_root(verdict, several)

@@ -4,6 +4,8 @@
 signal           one channel, -1000..1000 ms at 250 Hz: a 5 mV offset, a drift, coloured noise and a response
 detrend/<order>  signal minus numpy.polyfit over -1000..-10 and 500..1000 ms
 detrend_filled   order 1, with samples 25..34 left out of the fit
+whittaker        signal minus the drift of Whittaker's smoother, first differences, 2.5 Hz, weights (t/500 ms)^2 after the pulse: the
+                 equations solved as a whole by numpy.linalg.solve; "filled": samples 249..253 without weight
 baseline         mne.baseline.rescale over -500..-10 ms
 reject           six trials of four channels (epochs/<trial>/<channel>), which of them MNE drops with reject = 120 uV peak to peak
                  over -50..50 ms, with flat = 2 uV, and the peak-to-peak values themselves
@@ -37,6 +39,17 @@ def detrended(order, use):
 kept = fit.copy()
 kept[25:35] = False
 
+weights = np.where((t < -10) | (t >= 500), 1.0, (np.maximum(t, 0) / 500) ** 2)
+stiffness = 1 / (2 * np.sin(np.pi * 2.5 / 250)) ** 2
+
+
+def without_drift(weights):
+    differences = np.diff(np.eye(t.size), axis=0)
+    return x - np.linalg.solve(np.diag(weights) + stiffness * differences.T @ differences, weights * x)
+
+
+bridge = np.isin(np.arange(t.size), range(249, 254))
+
 names = ["Fp1", "Cz", "M1", "M2"]
 times = np.arange(-100, 101) / 1000
 trials = np.round(rng.normal(size=(6, 4, times.size)) * 10, 3)
@@ -62,6 +75,7 @@ json.dump(
         "signal": listed(x),
         "detrend": {str(order): listed(detrended(order, fit)) for order in range(4)},
         "detrend_filled": listed(detrended(1, kept)),
+        "whittaker": {"plain": listed(without_drift(weights)), "filled": listed(without_drift(np.where(bridge, 0, weights)))},
         "baseline": listed(mne.baseline.rescale(x[None], t / 1000, (-0.5, -0.01))),
         "epochs": [[listed(c) for c in trial] for trial in trials],
         "reject": {
