@@ -564,6 +564,17 @@ fn results_are_not_overwritten_unasked() {
     // and a recording that fails now is not marked as done
     stimkit(&["tep", "plain.vhdr", "--event", "none", "-o", &path, "--force"]).code(65);
     assert!(!out.join("plain/recording.json").exists());
+    // somebody else's files are not stimkit's to take away
+    for name in ["power.csv", "failures.csv", "plain/cleaned.eeg"] {
+        let folder = TempDir::new().unwrap();
+        let theirs = folder.path().join("out").join(name);
+        std::fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+        std::fs::write(&theirs, "mine").unwrap();
+        let out = folder.path().join("out").to_string_lossy().into_owned();
+        stimkit(&["tep", "plain.vhdr", "-o", &out]).code(73).says(&[name, "--force"]);
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"mine");
+        stimkit(&["tep", "plain.vhdr", "-o", &out, "--force"]).code(0);
+    }
     // simulate and convert keep to it too
     stimkit(&["convert", "plain.vhdr", "-o", "other.vhdr"]).code(73).says(&["--force"]);
     stimkit(&["simulate", "tms", "-o", "other.vhdr"]).code(73).says(&["--force"]);

@@ -125,6 +125,14 @@ pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>
                 .at_path(out)
                 .with_hint("choose another folder, or overwrite with --force"));
         }
+        if let Some(path) = in_the_way(out, inputs).filter(|_| !batch.force) {
+            return Err(Error::new(
+                ErrorKind::Output,
+                "stands where results would go, and is not known to be an earlier run's",
+            )
+            .at_path(path)
+            .with_hint("choose another folder, or overwrite with --force"));
+        }
         create_folder(out)?;
         forget(out, "run.json")?;
     }
@@ -178,9 +186,6 @@ fn one(work: &Work<'_>, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
                 // from here on the recording is not done, whatever an earlier run has left
                 let folder = out.join(&input.identity.recording);
                 forget(&folder, "recording.json")?;
-                for extension in ["vhdr", "vmrk", "eeg"] {
-                    forget(&folder, &Path::new(CLEANED).with_extension(extension).to_string_lossy())?;
-                }
                 if options.cleaned.is_some() {
                     create_folder(&folder)?;
                 }
@@ -229,6 +234,9 @@ fn write_recording(
     let folder = out.join(&input.identity.recording);
     create_folder(&folder)?;
     forget_other_tables(&folder, &analysis.tables.iter().map(Table::name).collect::<Vec<_>>())?;
+    if !batch.cleaned {
+        cleaned_files().try_for_each(|name| forget(&folder, &name))?;
+    }
     let (identity, conditions, raw) = (&input.identity, &analysis.conditions, batch.csv_raw);
     // a table that goes into the summary too is formatted once
     let written: Vec<Result<(String, String, Option<Summary>)>> = analysis
@@ -287,6 +295,23 @@ fn holds_results(out: &Path) -> bool {
     let told: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
     let recordings = told.as_ref().and_then(|t| t.get("recordings")?.as_array());
     recordings.is_none_or(|all| all.iter().any(|r| r.get("outcome").is_none_or(|o| o != "failed")))
+}
+
+/// A file that this run would replace or remove, though nothing says that stimkit wrote it.
+fn in_the_way(out: &Path, inputs: &[Input]) -> Option<PathBuf> {
+    if out.join("run.json").exists() {
+        return None;
+    }
+    let tables = super::all_tables().into_iter().map(|t| out.join(format!("{}.csv", t.name)));
+    let folders = inputs.iter().map(|input| out.join(&input.identity.recording));
+    let strange = folders.filter(|folder| !folder.join("recording.json").exists());
+    let cleaned = strange.flat_map(|folder| cleaned_files().map(move |name| folder.join(name)));
+    tables.chain([out.join("failures.csv")]).chain(cleaned).find(|path| path.exists())
+}
+
+/// The three files of a cleaned recording.
+fn cleaned_files() -> impl Iterator<Item = String> {
+    ["vhdr", "vmrk", "eeg"].into_iter().map(|e| Path::new(CLEANED).with_extension(e).to_string_lossy().into_owned())
 }
 
 /// Removes what an earlier run has left under this name.
