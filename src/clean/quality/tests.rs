@@ -290,6 +290,20 @@ fn without_free_data_nothing_is_better_than_doubtful() {
     assert_eq!(verdict(&table, 1).0, "doubtful");
 }
 
+/// An artefact too small for the test to see: where the band has grown nevertheless, nothing is declared clean.
+#[test]
+fn a_change_that_could_not_have_been_seen_is_doubtful() {
+    let on = 60_000..180_000;
+    let faint: Vec<Artefact> = [0.0, 0.2, 0.4, 0.6, 0.8].map(|peak| Artefact { peak, ..ARTEFACT }).to_vec();
+    let lab = Lab::usual(&faint, 9.6);
+    let table = Lab { clean: lab.raw.clone(), ..lab }.table();
+    let number = |row, name| table.number(row, name).unwrap();
+    for row in [2, 4] {
+        assert!(number(row, "residual_db") > 1.0 && number(row, "detection_floor_uv") > number(row, "artefact_uv"));
+        assert_eq!(verdict(&table, row), ("doubtful", "artefact_below_floor"), "{}", csv(&table));
+    }
+}
+
 /// §6 case 7: clipping at 95 % of the peak, one sample per cycle; saturation; saturation with slow recovery.
 #[test]
 fn hard_case_7_clipped_and_saturated_is_unusable() {
