@@ -561,11 +561,18 @@ fn results_are_not_overwritten_unasked() {
     stimkit(&["run", "tms-live", "plain.vhdr", "-o", &path, "--force"]).code(0);
     let (_fresh, other) = run_into(&["run", "tms-live", "plain.vhdr"], 0);
     same_tables(&out, &other);
-    // and a recording that fails now is not marked as done
+    // a run that has nothing to show takes nothing away, and gives nothing free
+    let before = files(&out);
     stimkit(&["tep", "plain.vhdr", "--event", "none", "-o", &path, "--force"]).code(65);
-    assert!(!out.join("plain/recording.json").exists());
+    stimkit(&["tep", "plain.vhdr", "--set", "epoch.reject.max_ptp_uv=-1", "-o", &path, "--force"]).code(64);
+    assert!(before == files(&out), "a failed run changed something");
+    std::fs::remove_file(out.join("run.json")).unwrap();
+    stimkit(&["tep", "plain.vhdr", "-o", &path]).code(73).says(&["recording.json", "--force"]);
+    // what an interrupted run has left is in nobody's way
+    std::fs::remove_file(out.join("plain/recording.json")).unwrap();
+    stimkit(&["tep", "plain.vhdr", "-o", &path]).code(0);
     // somebody else's files are not stimkit's to take away
-    for name in ["power.csv", "failures.csv", "plain/cleaned.eeg"] {
+    for name in ["power.csv", "failures.csv", "plain/tep.csv", "plain/cleaned.eeg"] {
         let folder = TempDir::new().unwrap();
         let theirs = folder.path().join("out").join(name);
         std::fs::create_dir_all(theirs.parent().unwrap()).unwrap();

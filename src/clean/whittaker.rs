@@ -36,6 +36,9 @@ impl Default for Whittaker {
     }
 }
 
+/// Below this, which no epoch is long enough to tell from a level, the stiffness would leave the numbers.
+const LOWEST_HZ: f64 = 1e-6;
+
 impl StepConfig for Whittaker {
     fn build(&self, input: &EpochInfo, _: &mut BuildContext, problems: &mut Problems) -> Option<Box<dyn Step>> {
         let before = problems.list().len();
@@ -44,10 +47,10 @@ impl StepConfig for Whittaker {
             problems.add("response_ms", format!("{start}…{end} ms does not hold the pulse, which is at 0"));
         }
         let rate = input.clock.rate_hz();
-        if !(self.corner_hz > 0.0 && self.corner_hz < rate / 2.0) {
+        if !(self.corner_hz >= LOWEST_HZ && self.corner_hz < rate / 2.0) {
             problems.add(
                 "corner_hz",
-                format!("{} Hz is not between 0 and {} Hz, half the rate", self.corner_hz, rate / 2.0),
+                format!("{} Hz is not between {LOWEST_HZ} and {} Hz, half the rate", self.corner_hz, rate / 2.0),
             );
         }
         if problems.list().len() > before {
@@ -268,7 +271,7 @@ mod tests {
             listed(problems),
             [
                 "response_ms: 10…500 ms does not hold the pulse, which is at 0",
-                "corner_hz: 500 Hz is not between 0 and 500 Hz, half the rate"
+                "corner_hz: 500 Hz is not between 0.000001 and 500 Hz, half the rate"
             ]
         );
     }

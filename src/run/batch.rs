@@ -8,6 +8,7 @@ use crate::{Error, ErrorKind, Result, Warning};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
@@ -126,16 +127,13 @@ pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>
                 .with_hint("choose another folder, or overwrite with --force"));
         }
         if let Some(path) = in_the_way(out, inputs).filter(|_| !batch.force) {
-            return Err(Error::new(
-                ErrorKind::Output,
-                "stands where results would go, and is not known to be an earlier run's",
-            )
-            .at_path(path)
-            .with_hint("choose another folder, or overwrite with --force"));
+            return Err(Error::new(ErrorKind::Output, "stands where results would go")
+                .at_path(path)
+                .with_hint("choose another folder, or overwrite with --force"));
         }
         create_folder(out)?;
-        forget(out, "run.json")?;
     }
+    let earlier = batch.out.is_some_and(holds_results);
     let jobs = batch.jobs.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)
@@ -156,7 +154,9 @@ pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>
             })
             .collect()
     });
-    if let Some(out) = batch.out {
+    // a run that has nothing to show leaves what an earlier one had
+    let nothing = outcomes.iter().all(|o| o.result.is_err());
+    if let Some(out) = batch.out.filter(|_| !(earlier && nothing)) {
         write_summary(out, recipe, &outcomes, batch, started)?;
     }
     Ok(outcomes)
@@ -183,9 +183,7 @@ fn one(work: &Work<'_>, input: &Input, batch: &Batch<'_>, threads: usize) -> Out
         // the input is hashed meanwhile; where nothing is written nobody asks for it
         let (analysis, hashed) = match batch.out {
             Some(out) => {
-                // from here on the recording is not done, whatever an earlier run has left
                 let folder = out.join(&input.identity.recording);
-                forget(&folder, "recording.json")?;
                 if options.cleaned.is_some() {
                     create_folder(&folder)?;
                 }
@@ -233,6 +231,9 @@ fn write_recording(
     let started = Instant::now();
     let folder = out.join(&input.identity.recording);
     create_folder(&folder)?;
+    // from here on neither the recording nor the run is done, whatever an earlier one has left
+    forget(out, "run.json")?;
+    forget(&folder, "recording.json")?;
     forget_other_tables(&folder, &analysis.tables.iter().map(Table::name).collect::<Vec<_>>())?;
     if !batch.cleaned {
         cleaned_files().try_for_each(|name| forget(&folder, &name))?;
@@ -297,16 +298,25 @@ fn holds_results(out: &Path) -> bool {
     recordings.is_none_or(|all| all.iter().any(|r| r.get("outcome").is_none_or(|o| o != "failed")))
 }
 
-/// A file that this run would replace or remove, though nothing says that stimkit wrote it.
+/// What this run would replace or remove without being asked to: a finished recording, or what stimkit has not written.
+/// What an interrupted run has left, a table here and there, is in nobody's way.
 fn in_the_way(out: &Path, inputs: &[Input]) -> Option<PathBuf> {
-    if out.join("run.json").exists() {
-        return None;
-    }
-    let tables = super::all_tables().into_iter().map(|t| out.join(format!("{}.csv", t.name)));
-    let folders = inputs.iter().map(|input| out.join(&input.identity.recording));
-    let strange = folders.filter(|folder| !folder.join("recording.json").exists());
-    let cleaned = strange.flat_map(|folder| cleaned_files().map(move |name| folder.join(name)));
-    tables.chain([out.join("failures.csv")]).chain(cleaned).find(|path| path.exists())
+    let tables = || super::all_tables().into_iter().map(|t| format!("{}.csv", t.name));
+    let top = tables().chain(["failures.csv".to_owned()]).map(|name| out.join(name));
+    let mut folders = inputs.iter().map(|input| out.join(&input.identity.recording));
+    let inside = folders.clone().flat_map(|folder| tables().chain(cleaned_files()).map(move |name| folder.join(name)));
+    let done = folders.find_map(|folder| Some(folder.join("recording.json")).filter(|path| path.exists()));
+    done.or_else(|| top.chain(inside).find(|path| path.exists() && !is_ours(path)))
+}
+
+/// Whether a file begins as stimkit begins such files: tables with who was recorded, headers with who wrote them. Samples have
+/// no beginning of their own: they are what the header beside them is.
+fn is_ours(path: &Path) -> bool {
+    let header = if path.extension().is_some_and(|e| e == "csv") { path } else { &path.with_file_name(CLEANED) };
+    let mut start = Vec::new();
+    let read = std::fs::File::open(header).and_then(|file| file.take(128).read_to_end(&mut start));
+    let signs: [&[u8]; 2] = [b"recording,", b"; written by stimkit"];
+    read.is_ok() && signs.iter().any(|sign| start.windows(sign.len()).any(|w| w == *sign))
 }
 
 /// The three files of a cleaned recording.

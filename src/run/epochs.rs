@@ -147,6 +147,8 @@ impl Epochs {
         let epoch = &self.epoch;
         let cut = reason.is_none_or(|r| !matches!(r.code, "start" | "end" | "gap" | "late"));
         let (worst_channel, max_ptp_uv) = if cut { worst(epoch) } else { (None, f64::NAN) };
+        // where it decided, the value that did; the whole epoch holds the pulse's surroundings too
+        let max_ptp_uv = reason.filter(|r| r.code == "max_ptp_uv").map_or(max_ptp_uv, |r| r.value);
         if let Some(channel) = reason.and_then(|r| r.channel) {
             self.rejected[usize::from(epoch.condition)][channel as usize] += 1;
         }

@@ -155,8 +155,7 @@ pub fn analyse_source(
         return Err(no_window(&session));
     }
     if kept == 0 && session.recipe.cuts() {
-        let why = if asked == 0 { "no event was found" } else { "every trial was dropped; `trials` says why" };
-        session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {why}")));
+        session.warnings.push(Warning::new("W_NO_TRIALS", format!("nothing to average: {}", why_none(&rows))));
     }
     let out = all_results(&pipeline, rows, drained);
     session.warnings.extend(cleaned::shared_residue(&session.recipe, &out));
@@ -177,10 +176,27 @@ pub fn analyse_source(
     })
 }
 
+/// Why no trial was kept: the reasons, the most frequent first.
+fn why_none(rows: &[TrialRow]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for code in rows.iter().filter_map(|r| r.reason.map(|r| r.code)) {
+        match counts.iter_mut().find(|(c, _)| *c == code) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((code, 1)),
+        }
+    }
+    counts.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    match counts.iter().map(|(code, n)| format!("{n} by `{code}`")).collect::<Vec<_>>() {
+        none if none.is_empty() => "no event was found".to_owned(),
+        reasons => format!("every trial was dropped, {} (see `trials`)", reasons.join(", ")),
+    }
+}
+
 /// Whether the user has had enough.
 pub(super) fn interrupted(options: &Options<'_>) -> Result<()> {
     if options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
-        return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run the same command again"));
+        return Err(Error::new(ErrorKind::Interrupted, "interrupted")
+            .with_hint("run the same command again, with --force where results stand already"));
     }
     Ok(())
 }

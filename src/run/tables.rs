@@ -28,7 +28,11 @@ pub static TRIALS: TableSpec = TableSpec {
             "Why it was dropped: start, end, gap (the window leaves the segment), late, non_finite, matched (one more than other conditions have), or the limit that was passed",
         ),
         Column::new("worst_channel", "", "Channel that decided, else the one with the largest peak-to-peak"),
-        Column::new("max_ptp_uv", "uV", "Largest peak-to-peak of an entering channel over measured samples"),
+        Column::new(
+            "max_ptp_uv",
+            "uV",
+            "Peak-to-peak that decided; where another reason or none did, the largest of an entering channel over all measured samples",
+        ),
     ],
 };
 

@@ -293,7 +293,6 @@ fn without_free_data_nothing_is_better_than_doubtful() {
 /// An artefact too small for the test to see: where the band has grown nevertheless, nothing is declared clean.
 #[test]
 fn a_change_that_could_not_have_been_seen_is_doubtful() {
-    let on = 60_000..180_000;
     let faint: Vec<Artefact> = [0.0, 0.2, 0.4, 0.6, 0.8].map(|peak| Artefact { peak, ..ARTEFACT }).to_vec();
     let lab = Lab::usual(&faint, 9.6);
     let table = Lab { clean: lab.raw.clone(), ..lab }.table();

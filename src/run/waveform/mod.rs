@@ -210,7 +210,8 @@ impl Reader<'_> {
         let mut rows = vec![Vec::with_capacity(BLOCK); self.channels()];
         while self.source.read(&mut self.block)? {
             if self.options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
-                return Err(Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run the same command again"));
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted")
+                    .with_hint("run the same command again, with --force where results stand already"));
             }
             for (c, row) in rows.iter_mut().enumerate() {
                 row.clear();
