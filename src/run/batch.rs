@@ -133,7 +133,6 @@ pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>
         }
         create_folder(out)?;
     }
-    let earlier = batch.out.is_some_and(holds_results);
     let jobs = batch.jobs.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)
@@ -154,9 +153,9 @@ pub fn run_by(work: &Work<'_>, recipe: &str, inputs: &[Input], batch: &Batch<'_>
             })
             .collect()
     });
-    // a run that has nothing to show leaves what an earlier one had
+    // a run that has nothing to show leaves what still stands of an earlier one
     let nothing = outcomes.iter().all(|o| o.result.is_err());
-    if let Some(out) = batch.out.filter(|_| !(earlier && nothing)) {
+    if let Some(out) = batch.out.filter(|out| !(nothing && holds_results(out))) {
         write_summary(out, recipe, &outcomes, batch, started)?;
     }
     Ok(outcomes)

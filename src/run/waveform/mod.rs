@@ -27,15 +27,14 @@ mod tests_kinds;
 
 pub use columns::{BURSTS, ENVELOPE, EXPECTATIONS, LEVEL, NOISE, TABLES, WAVEFORM};
 
-use super::recording::{Analysis, Options};
+use super::recording::{Analysis, Options, interrupted};
 use crate::flow::Source;
 use crate::read::probe;
 use crate::signal::{Block, Channel, ChannelKind, Segment, Stream};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use expect::Expectation;
 use kind::{Kind, Told};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Samples per block: enough that a pass is one of arithmetic, not of calls.
@@ -209,10 +208,7 @@ impl Reader<'_> {
         self.source.rewind()?;
         let mut rows = vec![Vec::with_capacity(BLOCK); self.channels()];
         while self.source.read(&mut self.block)? {
-            if self.options.stop.is_some_and(|s| s.load(Ordering::Relaxed)) {
-                return Err(Error::new(ErrorKind::Interrupted, "interrupted")
-                    .with_hint("run the same command again, with --force where results stand already"));
-            }
+            interrupted(self.options)?;
             for (c, row) in rows.iter_mut().enumerate() {
                 row.clear();
                 row.extend((0..self.block.len()).map(|s| self.block.get(c, s)));
